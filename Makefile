@@ -1,0 +1,89 @@
+# pynet-browser: `make demo` and `make test` set up everything they need on a fresh machine.
+# Every step leaves a stamp file, so that running it again costs nothing.
+
+.DEFAULT_GOAL := help
+SHELL  := /bin/bash
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+BIN    := js/node_modules/.bin
+
+# The newest Python that runs and is new enough; `make test HOST_PYTHON=/opt/python3.12` overrides it.
+HOST_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+NPM_STAMP    := js/node_modules/.stamp
+PROXY_STAMP  := $(VENV)/.proxy
+DEV_STAMP    := $(VENV)/.dev
+PYODIDE_LOCK := build/pyodide/pyodide-lock.json
+WHEEL_STAMP  := dist/.wheel
+WHEEL_INPUTS := $(shell find pynet_browser js demo \( -name node_modules -o -name __pycache__ \) -prune -o \
+	-type f -not -name pynet.js -print 2>/dev/null) \
+	pyproject.toml $(wildcard README.md LICENSE)
+
+.PHONY: help demo test check wheel bench setup clean
+
+help:
+	@echo "make demo    serve the demo page, with everything it needs"
+	@echo "make test    run every test, after setting up what they need (ARGS= goes to pytest)"
+	@echo "make check   lint, types and pure tests: seconds"
+	@echo "make wheel   build dist/pynet_browser-*.whl"
+	@echo "make bench   measure, side by side with its peers"
+	@echo "make clean   remove everything generated"
+
+demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
+	$(PYTHON) serve.py $(ARGS)
+
+test: setup
+	$(PYTHON) tests/machine.py chromium redis postgresql
+	node --test tests/js/*.test.js
+	$(PYTHON) -m pytest $(ARGS)
+
+check: $(DEV_STAMP) $(NPM_STAMP)
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	$(BIN)/eslint --config js/eslint.config.js --max-warnings 0 --no-error-on-unmatched-pattern js tests demo bench
+	$(BIN)/tsc --project js
+	node --test tests/js/*.test.js
+	$(PYTHON) -m pytest -q tests/unit
+
+bench: setup
+	$(PYTHON) tests/machine.py chromium
+	$(PYTHON) bench/run.py $(ARGS)
+
+wheel: $(WHEEL_STAMP)
+
+# Everything the tests need, except system packages.
+setup: $(DEV_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
+
+clean:
+	rm -rf $(VENV) js/node_modules build dist pynet_browser/pynet.js .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.created:
+	@test -n "$(HOST_PYTHON)" || { echo "Python 3.11 or newer is needed, with venv and pip"; exit 1; }
+	$(HOST_PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(PROXY_STAMP): pyproject.toml $(VENV)/.created
+	$(PYTHON) -m pip install --quiet hatchling aiohttp -e .
+	@$(PYTHON) -m pip install --quiet --only-binary uvloop uvloop \
+		|| echo "No uvloop for this machine: the proxy runs on asyncio's own loop."
+	@touch $@
+
+$(DEV_STAMP): $(PROXY_STAMP)
+	$(PYTHON) -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+$(NPM_STAMP): js/package.json js/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20.19 or newer is needed, with npm: https://nodejs.org"; exit 1; }
+	npm ci --prefix js --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(PYODIDE_LOCK): demo/distribution.py $(NPM_STAMP) $(PROXY_STAMP)
+	$(PYTHON) demo/distribution.py
+	@touch $@
+
+$(WHEEL_STAMP): $(WHEEL_INPUTS) $(NPM_STAMP) $(PROXY_STAMP)
+	@rm -f dist/pynet_browser-*.whl
+	$(PYTHON) -m hatchling build --target wheel
+	@touch $@

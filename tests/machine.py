@@ -1,0 +1,154 @@
+"""Sees to it that this machine has the programs the tests run: ``python tests/machine.py chromium redis``.
+
+What is missing is installed with apt-get where that is possible without asking anybody (root, or sudo
+without a password); otherwise one line says what to install. Nothing is left running: the tests start
+private instances.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# While this file answers "101", installing a package does not start its service (Debian policy, invoke-rc.d).
+SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True)
+class Program:
+    """Something the tests run that pip and npm do not bring."""
+
+    title: str
+    find: Callable[[], str | None]
+    debian_package: str
+    otherwise: list[str] | None = None  # a command that may bring it where apt-get cannot
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium that starts: an installed one, or the one Playwright downloaded."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        path = shutil.which(name)
+        if path and answers_version(path):
+            return path
+    # Playwright is imported here because this file also runs where it is not installed yet.
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() and answers_version(path) else None
+
+
+def answers_version(path: str) -> bool:
+    """Ubuntu's chromium-browser can be a stub that only asks for a snap; it does not answer this."""
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
+
+
+def find_redis() -> str | None:
+    """The path of redis-server."""
+    return shutil.which("redis-server")
+
+
+def find_postgresql() -> str | None:
+    """The directory with initdb and postgres; Debian keeps it out of PATH."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    on_path = shutil.which("initdb")
+    candidates = [*([Path(on_path).resolve().parent] if on_path else []), *reversed(versions)]
+    complete = (path for path in candidates if (path / "initdb").exists() and (path / "postgres").exists())
+    return next(map(str, complete), None)
+
+
+PROGRAMS = {
+    "chromium": Program(
+        "Chromium", find_chromium, "chromium", [sys.executable, "-m", "playwright", "install", "chromium"]
+    ),
+    "redis": Program("Redis", find_redis, "redis-server"),
+    "postgresql": Program("PostgreSQL", find_postgresql, "postgresql"),
+}
+
+
+def main() -> None:
+    """Installs what of the named programs is missing, or says what to install and exits with 1."""
+    unknown = set(sys.argv[1:]) - set(PROGRAMS)
+    if unknown or not sys.argv[1:]:
+        sys.exit(f"usage: python tests/machine.py {' '.join(f'[{name}]' for name in PROGRAMS)}")
+    missing = [program for name in sys.argv[1:] if not (program := PROGRAMS[name]).find()]
+    if missing:
+        install_with_apt([program.debian_package for program in missing])
+        missing = [program for program in missing if not program.find()]
+    for program in missing:
+        if program.otherwise:
+            subprocess.run(program.otherwise, check=False)
+    missing = [program for program in missing if not program.find()]
+    if missing:
+        titles = " and ".join(program.title for program in missing)
+        packages = " ".join(program.debian_package for program in missing)
+        sys.exit(f"The tests need {titles}: install it, on Debian with `apt-get install {packages}`.")
+
+
+def install_with_apt(packages: list[str]) -> None:
+    """Installs Debian packages if we may; failing is not an error here, for the caller looks again."""
+    privilege = privilege_prefix()
+    if privilege is None or shutil.which("apt-get") is None:
+        return
+    apt = [*privilege, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
+    with services_stay_stopped(privilege):
+        for command in (
+            [*apt, "update"],
+            [*apt, "install", "--yes", "--no-install-recommends", *packages],
+        ):
+            if not run_with_progress(command, f"apt-get {command[len(apt)]} for {', '.join(packages)}"):
+                return
+
+
+def privilege_prefix() -> list[str] | None:
+    """How to run a command as root: directly, through sudo, or not at all (None)."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
+        return [sudo, "-n"]
+    return None
+
+
+@contextmanager
+def services_stay_stopped(privilege: list[str]) -> Iterator[None]:
+    """Keeps package scripts from starting a Redis or a PostgreSQL that nobody asked for."""
+    if SERVICE_POLICY.exists():  # the machine's owner has decided already
+        yield
+        return
+    write = [*privilege, "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' > {SERVICE_POLICY}"]
+    subprocess.run(write, check=True)
+    subprocess.run([*privilege, "chmod", "755", str(SERVICE_POLICY)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*privilege, "rm", "-f", str(SERVICE_POLICY)], check=True)
+
+
+def run_with_progress(command: list[str], title: str) -> bool:
+    """Runs a long command with one line of progress; shows the end of its output when it fails."""
+    terminal = sys.stdout.isatty()
+    lines: list[str] = []
+    print(f"{title} …", end="" if terminal else "\n", flush=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None  # we asked for a pipe
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if terminal:
+                print(f"\r\x1b[K{title}: {lines[-1][:60]}", end="", flush=True)
+    succeeded = process.returncode == 0
+    if terminal:
+        print(f"\r\x1b[K{title}: {'done' if succeeded else 'failed'}")
+    if not succeeded:
+        print(*lines[-10:], sep="\n", file=sys.stderr)
+    return succeeded
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+/**
+ * Numbered messages, acknowledgements and replay: what lets a session outlive its carrier. Pure.
+ *
+ * A Link is one end of a session. Frames pushed into it leave as numbered messages and are kept until the
+ * peer has acknowledged them; messages that come in are put back in order and delivered exactly once, on
+ * whatever carrier they came. It never sends: `take()` says what is to be sent now. Twin of
+ * pynet_browser/link.py; times here are milliseconds.
+ * @module
+ */
+
+import { ProtocolError } from "./errors.js";
+import { FRAME_HEADER, MESSAGE_HEADER, encodeMessage, viewOf, writeDataHeader, writeMessageHeader } from "./wire.js";
+
+/** A message is closed before it grows beyond this. Chromium's WebSocket is fastest from 64 to 256 KiB. */
+export const MESSAGE_TARGET = 256 * 1024;
+
+/** Most bytes kept for replay: as many as a 16 MiB window can have under way. */
+export const REPLAY_LIMIT = 16 << 20;
+
+/** How long (ms) an acknowledgement may wait for a message to ride on. */
+export const ACK_DELAY = 100;
+
+/** An acknowledgement leaves at once when 1/8 of what the peer can keep has come in since the last one. */
+const ACK_SHARE = 8;
+
+/** First size of the buffer that small frames are merged in; it doubles as they come. */
+const BATCH_MIN = 512;
+
+/** @typedef {import("./wire.js").Message} Message */
+
+export class Link {
+  /** Bytes the peer keeps, as it said in its greeting; sets the pace of acknowledgements. */
+  peerReplay = REPLAY_LIMIT;
+  /** Number of the last message delivered: all up to it have been. */
+  received = 0;
+  #sent = 0;
+  /** The message being filled: header space, then frames. @type {Uint8Array | null} */
+  #batch = null;
+  #used = MESSAGE_HEADER;
+  /** @type {Uint8Array[]} */
+  #sealed = [];
+  /** Sent and not acknowledged, oldest first; `#first` is the number of the oldest. @type {Uint8Array[]} */
+  #replay = [];
+  #kept = 0;
+  /** @type {Map<number, Message>} */
+  #early = new Map();
+  #earlySize = 0;
+  #unacknowledged = 0;
+  /** When an acknowledgement should leave; Infinity if none is owed. */
+  ackAt = Infinity;
+
+  /** @param {number} [replayLimit] most bytes of messages kept until they are acknowledged */
+  constructor(replayLimit = REPLAY_LIMIT) {
+    this.replayLimit = replayLimit;
+  }
+
+  // ── Sending ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Bytes of frames that wait to be sent. */
+  get pending() {
+    return this.#used - MESSAGE_HEADER + this.#sealed.reduce((sum, message) => sum + message.length, 0);
+  }
+
+  /** Bytes held: waiting, sent and not acknowledged, or arrived before their turn. */
+  get buffered() {
+    return this.#used - MESSAGE_HEADER + this.#kept + this.#earlySize;
+  }
+
+  /** Bytes that may still be pushed before producers should stop. */
+  get room() {
+    return this.replayLimit - (this.#used - MESSAGE_HEADER) - this.#kept;
+  }
+
+  /** Whether so much has come in that the peer should be told without delay. */
+  get ackDue() {
+    return this.#unacknowledged >= this.peerReplay / ACK_SHARE;
+  }
+
+  /** Queue one encoded frame.
+   * @param {Uint8Array} frame */
+  push(frame) {
+    const at = this.#reserve(frame.length);
+    /** @type {Uint8Array} */ (this.#batch).set(frame, at);
+  }
+
+  /** Queue a data frame; `data` is copied, once, straight into the message.
+   * @param {number} socket
+   * @param {Uint8Array} data at most MESSAGE_TARGET bytes */
+  pushData(socket, data) {
+    const at = this.#reserve(FRAME_HEADER + data.length);
+    const batch = /** @type {Uint8Array} */ (this.#batch);
+    writeDataHeader(viewOf(batch), at, socket, data.length);
+    batch.set(data, at + FRAME_HEADER);
+  }
+
+  /** Make room for a frame in the message being filled; returns where it starts.
+   * @param {number} size */
+  #reserve(size) {
+    if (this.#used > MESSAGE_HEADER && this.#used - MESSAGE_HEADER + size > MESSAGE_TARGET) this.#seal();
+    const at = this.#used;
+    const needed = at + size;
+    if (!this.#batch) {
+      this.#batch = new Uint8Array(Math.max(BATCH_MIN, needed));
+    } else if (needed > this.#batch.length) {
+      const larger = new Uint8Array(Math.max(this.#batch.length * 2, needed));
+      larger.set(this.#batch.subarray(0, at));
+      this.#batch = larger;
+    }
+    this.#used = needed;
+    return at;
+  }
+
+  #seal() {
+    const message = /** @type {Uint8Array} */ (this.#batch).subarray(0, this.#used);
+    writeMessageHeader(viewOf(message), this.#used - MESSAGE_HEADER, ++this.#sent, this.received);
+    this.#batch = null;
+    this.#used = MESSAGE_HEADER;
+    this.#replay.push(message);
+    this.#kept += message.length;
+    this.#sealed.push(message);
+  }
+
+  /**
+   * The messages to send now: all frames pushed since the last call, or an acknowledgement if it is due.
+   * @param {number} now
+   * @returns {Uint8Array[]}
+   */
+  take(now) {
+    if (this.#used > MESSAGE_HEADER) this.#seal();
+    if (this.#sealed.length) {
+      const messages = this.#sealed;
+      this.#sealed = [];
+      this.#acknowledging();
+      return messages;
+    }
+    if (now >= this.ackAt || this.ackDue) return [this.acknowledgement()];
+    return [];
+  }
+
+  /** A message that carries nothing but the acknowledgement. */
+  acknowledgement() {
+    this.#acknowledging();
+    return encodeMessage(0, this.received, []);
+  }
+
+  /**
+   * What a peer that has seen so many messages must be sent again, on a carrier just attached.
+   * @param {number} seen
+   * @returns {Uint8Array[]}
+   * @throws {ProtocolError} the peer claims messages never sent, or needs some it already confirmed
+   */
+  replay(seen) {
+    if (seen < this.#sent - this.#replay.length) {
+      throw new ProtocolError(`the peer has seen ${seen} messages and confirmed more before`);
+    }
+    this.acknowledge(seen);
+    this.#sealed = [];
+    return [...this.#replay];
+  }
+
+  /**
+   * Forget the messages up to `number`: the peer has them. Tells whether there were any.
+   * @param {number} number
+   */
+  acknowledge(number) {
+    if (number > this.#sent) {
+      throw new ProtocolError(`the peer acknowledges message ${number}; ${this.#sent} were sent`);
+    }
+    const count = number - (this.#sent - this.#replay.length);
+    if (count <= 0) return false;
+    for (const message of this.#replay.splice(0, count)) this.#kept -= message.length;
+    return true;
+  }
+
+  // ── Receiving ──────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Take in a numbered message from any carrier; returns what is now to be delivered, in order. A message
+   * seen before is dropped; one ahead of its turn (its elders are on another carrier) waits for them.
+   * @param {Message} message
+   * @param {number} now
+   * @returns {Message[]}
+   * @throws {ProtocolError} it is so far ahead that the peer could not have kept what lies between
+   */
+  receive(message, now) {
+    if (message.number <= this.received) {
+      this.ackAt = now; // it was sent again: our acknowledgement is what the peer lacks
+      return [];
+    }
+    if (message.number > this.received + 1) {
+      this.#hold(message);
+      return [];
+    }
+    const ready = [message];
+    this.received++;
+    for (let next; this.#early.size && (next = this.#early.get(this.received + 1)); ) {
+      this.#early.delete(next.number);
+      this.#earlySize -= next.body.length;
+      this.received++;
+      ready.push(next);
+    }
+    for (const each of ready) this.#unacknowledged += MESSAGE_HEADER + each.body.length;
+    if (this.ackAt === Infinity) this.ackAt = now + ACK_DELAY;
+    return ready;
+  }
+
+  /** @param {Message} message */
+  #hold(message) {
+    if (this.#early.has(message.number)) return;
+    if (this.#earlySize + message.body.length > this.peerReplay) {
+      throw new ProtocolError(`message ${message.number} came and ${this.received + 1} did not`);
+    }
+    // It may be a view into a carrier's buffer many times its size: keep a copy of its own.
+    this.#early.set(message.number, { ...message, body: message.body.slice() });
+    this.#earlySize += message.body.length;
+  }
+
+  #acknowledging() {
+    this.#unacknowledged = 0;
+    this.ackAt = Infinity;
+  }
+}

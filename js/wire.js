@@ -1,0 +1,425 @@
+/**
+ * The wire format of docs/protocol.md: messages of frames, to and from bytes. Pure.
+ *
+ * Twin of pynet_browser/wire.py; tests/vectors holds them together. All integers are big-endian. Every
+ * length is compared with what is there before it is used.
+ *
+ * A frame is a plain object: `type` (a key of LAYOUTS), `socket`, and the fields of its layout.
+ * @module
+ */
+
+import { ProtocolError } from "./errors.js";
+
+export const VERSION = 1;
+
+/** Bytes of frames that follow (u32), number (u64), ack (u64). */
+export const MESSAGE_HEADER = 20;
+
+/** Kind (u8), flags (u8), socket (u32), bytes of payload (u32). */
+export const FRAME_HEADER = 10;
+
+/** Most bytes of frames in one message. */
+export const MESSAGE_MAX = 1 << 20;
+
+const TWO_32 = 2 ** 32;
+/** Largest upper half of a u64 that is still an exact number: 2^53 - 1. */
+const HIGH_MAX = 0x1fffff;
+
+const utf8 = new TextEncoder();
+const fromUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * @typedef {{family: number, host: string, port: number}} Address family is 4 or 6, host is numeric
+ * @typedef {{type: string, socket: number, [field: string]: any}} Frame
+ * @typedef {{number: number, ack: number, body: Uint8Array}} Message
+ * @typedef {{write(out: number[], value: any): void, read(reader: Reader): any}} Field
+ */
+
+/** The view over exactly these bytes: a subarray does not start where its buffer does.
+ * @param {Uint8Array} bytes */
+export function viewOf(bytes) {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Reads fields one after another out of a frame's payload, never past its end. */
+class Reader {
+  /** @param {Uint8Array} payload */
+  constructor(payload) {
+    this.payload = payload;
+    this.view = viewOf(payload);
+    this.at = 0;
+  }
+
+  /** Moves past `size` bytes; returns where they start.
+   * @param {number} size */
+  take(size) {
+    const left = this.payload.length - this.at;
+    if (size > left) {
+      throw new ProtocolError(`frame payload ends early: ${size} bytes wanted, ${left} left`);
+    }
+    this.at += size;
+    return this.at - size;
+  }
+}
+
+/** @param {number} size in bytes @returns {Field} */
+function integer(size) {
+  const max = size === 8 ? Number.MAX_SAFE_INTEGER : 2 ** (8 * size) - 1;
+  return {
+    write(out, value) {
+      if (!Number.isInteger(value) || value < 0 || value > max) {
+        throw new RangeError(`${value} does not fit ${size} bytes`);
+      }
+      for (let i = size - 1; i >= 0; i--) out.push(Math.floor(value / 2 ** (8 * i)) % 256);
+    },
+    read(reader) {
+      const at = reader.take(size);
+      let value = 0;
+      for (let i = 0; i < size; i++) value = value * 256 + reader.payload[at + i];
+      if (value > max) throw new ProtocolError("integer is beyond 2^53 - 1");
+      return value;
+    },
+  };
+}
+
+const U8 = integer(1);
+const U16 = integer(2);
+const U32 = integer(4);
+const U64 = integer(8);
+
+/** UTF-8 behind a u16 length in bytes. @type {Field} */
+const TEXT = {
+  write(out, value) {
+    const bytes = utf8.encode(value);
+    U16.write(out, bytes.length);
+    for (const byte of bytes) out.push(byte);
+  },
+  read(reader) {
+    const size = U16.read(reader);
+    const at = reader.take(size);
+    try {
+      return fromUtf8.decode(reader.payload.subarray(at, at + size));
+    } catch (error) {
+      throw new ProtocolError("text is not UTF-8", { cause: error });
+    }
+  },
+};
+
+/** @type {Field} */
+const ADDRESS = {
+  write(out, value) {
+    U8.write(out, value.family);
+    U16.write(out, value.port);
+    TEXT.write(out, value.host);
+  },
+  read(reader) {
+    const family = U8.read(reader);
+    const port = U16.read(reader);
+    const host = TEXT.read(reader);
+    if (family !== 4 && family !== 6) {
+      throw new ProtocolError(`address family ${family} is neither 4 nor 6`);
+    }
+    return { family, host, port };
+  },
+};
+
+/** Items behind a u16 count. @param {Field} item @returns {Field} */
+function list(item) {
+  return {
+    write(out, values) {
+      U16.write(out, values.length);
+      for (const value of values) item.write(out, value);
+    },
+    read(reader) {
+      return Array.from({ length: U16.read(reader) }, () => item.read(reader));
+    },
+  };
+}
+
+/** @type {[string, Field][]} */
+const REASON = [
+  ["code", TEXT],
+  ["message", TEXT],
+];
+
+/** What each kind of frame is called, its first byte and its fields; docs/protocol.md says what it means.
+ * @type {Record<string, {kind: number, fields: [string, Field][]}>} */
+export const LAYOUTS = {
+  hello: {
+    kind: 0x01,
+    fields: [
+      ["version", U16],
+      ["token", TEXT],
+      ["session", TEXT],
+      ["key", TEXT],
+      ["seen", U64],
+      ["window", U32],
+      ["replay", U32],
+      ["features", list(TEXT)],
+      ["agent", TEXT],
+    ],
+  },
+  welcome: {
+    kind: 0x02,
+    fields: [
+      ["version", U16],
+      ["session", TEXT],
+      ["key", TEXT],
+      ["seen", U64],
+      ["window", U32],
+      ["replay", U32],
+      ["grace", U32],
+      ["keepalive", U32],
+      ["features", list(TEXT)],
+      ["agent", TEXT],
+    ],
+  },
+  refused: { kind: 0x03, fields: REASON },
+  goaway: { kind: 0x04, fields: REASON },
+  ping: { kind: 0x05, fields: [["stamp", U64]] },
+  pong: { kind: 0x06, fields: [["stamp", U64]] },
+  unknown: { kind: 0x07, fields: [["kind", U8]] },
+  connect: {
+    kind: 0x10,
+    fields: [
+      ["family", U8],
+      ["port", U16],
+      ["timeout", U32],
+      ["host", TEXT],
+    ],
+  },
+  connected: {
+    kind: 0x11,
+    fields: [
+      ["local", ADDRESS],
+      ["peer", ADDRESS],
+    ],
+  },
+  data: { kind: 0x12, fields: [] },
+  window: { kind: 0x13, fields: [["credit", U32]] },
+  shutdown: { kind: 0x14, fields: [] },
+  close: { kind: 0x15, fields: [] },
+  reset: { kind: 0x16, fields: REASON },
+  resolve: {
+    kind: 0x20,
+    fields: [
+      ["family", U8],
+      ["host", TEXT],
+      ["service", TEXT],
+    ],
+  },
+  resolved: {
+    kind: 0x21,
+    fields: [
+      ["port", U16],
+      ["canonical", TEXT],
+      ["addresses", list(ADDRESS)],
+    ],
+  },
+  reverse: {
+    kind: 0x22,
+    fields: [
+      ["address", ADDRESS],
+      ["datagram", U8],
+    ],
+  },
+  reversed: {
+    kind: 0x23,
+    fields: [
+      ["host", TEXT],
+      ["service", TEXT],
+    ],
+  },
+  failed: { kind: 0x24, fields: REASON },
+};
+
+const TYPE_OF_KIND = new Map(Object.entries(LAYOUTS).map(([type, { kind }]) => [kind, type]));
+
+/**
+ * The bytes of a frame, header included.
+ * @param {Frame} frame
+ * @returns {Uint8Array}
+ * @throws {RangeError} a field does not fit its place on the wire
+ */
+export function encodeFrame(frame) {
+  if (frame.type === "data") {
+    const bytes = new Uint8Array(FRAME_HEADER + frame.data.length);
+    writeDataHeader(viewOf(bytes), 0, frame.socket, frame.data.length);
+    bytes.set(frame.data, FRAME_HEADER);
+    return bytes;
+  }
+  const { kind, fields } = LAYOUTS[frame.type];
+  /** @type {number[]} */
+  const payload = [];
+  for (const [name, field] of fields) field.write(payload, frame[name]);
+  const bytes = new Uint8Array(FRAME_HEADER + payload.length);
+  const view = viewOf(bytes);
+  view.setUint8(0, kind);
+  view.setUint32(2, frame.socket);
+  view.setUint32(6, payload.length);
+  bytes.set(payload, FRAME_HEADER);
+  return bytes;
+}
+
+/**
+ * Writes the header of a data frame; its bytes are put behind it by the caller, without another copy.
+ * @param {DataView} view
+ * @param {number} at
+ * @param {number} socket
+ * @param {number} length
+ */
+export function writeDataHeader(view, at, socket, length) {
+  view.setUint8(at, LAYOUTS.data.kind);
+  view.setUint8(at + 1, 0);
+  view.setUint32(at + 2, socket);
+  view.setUint32(at + 6, length);
+}
+
+/**
+ * Writes a message's header in front of frames that are already in place.
+ * @param {DataView} view
+ * @param {number} size bytes of frames
+ * @param {number} number
+ * @param {number} ack
+ */
+export function writeMessageHeader(view, size, number, ack) {
+  if (size > MESSAGE_MAX) throw new RangeError(`${size} bytes of frames in one message; at most ${MESSAGE_MAX}`);
+  view.setUint32(0, size);
+  view.setUint32(4, Math.floor(number / TWO_32));
+  view.setUint32(8, number % TWO_32);
+  view.setUint32(12, Math.floor(ack / TWO_32));
+  view.setUint32(16, ack % TWO_32);
+}
+
+/**
+ * One message of these encoded frames, one after another.
+ * @param {number} number 0 for a message that is not numbered
+ * @param {number} ack
+ * @param {Uint8Array[]} parts
+ */
+export function encodeMessage(number, ack, parts) {
+  const size = parts.reduce((sum, part) => sum + part.length, 0);
+  const bytes = new Uint8Array(MESSAGE_HEADER + size);
+  writeMessageHeader(viewOf(bytes), size, number, ack);
+  let at = MESSAGE_HEADER;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/**
+ * The frames of a message's body, in order. A kind that is not known comes as type "unrecognized"; bytes
+ * behind the last known field are ignored, since later versions put new fields there. Data frames hold
+ * subarrays of `body`.
+ * @param {Uint8Array} body
+ * @returns {Generator<Frame>}
+ * @throws {ProtocolError} a length reaches beyond the body, or a field is malformed
+ */
+export function* framesOf(body) {
+  const view = viewOf(body);
+  const end = body.length;
+  let at = 0;
+  while (at < end) {
+    if (end - at < FRAME_HEADER) {
+      throw new ProtocolError(`${end - at} bytes at the end of a message are no frame header`);
+    }
+    const kind = view.getUint8(at);
+    const socket = view.getUint32(at + 2);
+    const length = view.getUint32(at + 6);
+    at += FRAME_HEADER;
+    if (length > end - at) {
+      throw new ProtocolError(`frame of ${length} bytes in a message with ${end - at} left`);
+    }
+    const payload = body.subarray(at, at + length);
+    at += length;
+    yield decodeFrame(kind, socket, payload);
+  }
+}
+
+/**
+ * @param {number} kind
+ * @param {number} socket
+ * @param {Uint8Array} payload
+ * @returns {Frame}
+ */
+function decodeFrame(kind, socket, payload) {
+  const type = TYPE_OF_KIND.get(kind);
+  if (type === "data") return { type, socket, data: payload };
+  if (type === undefined) return { type: "unrecognized", socket, kind };
+  /** @type {Frame} */
+  const frame = { type, socket };
+  const reader = new Reader(payload);
+  for (const [name, field] of LAYOUTS[type].fields) frame[name] = field.read(reader);
+  return frame;
+}
+
+/**
+ * Cuts a stream of bytes, in pieces of any size, into messages. A message that lies whole in one piece is
+ * not copied. At most one message of `limit` bytes is held.
+ */
+export class MessageReader {
+  /** @param {number} [limit] */
+  constructor(limit = MESSAGE_MAX) {
+    this.limit = limit;
+    /** @type {Uint8Array[]} */
+    this.pieces = [];
+    this.held = 0;
+    this.wanted = MESSAGE_HEADER;
+  }
+
+  /**
+   * The messages that are whole with `piece`; exhaust it before feeding again.
+   * @param {Uint8Array} piece
+   * @returns {Generator<Message>}
+   * @throws {ProtocolError} the stream cannot be understood from here on
+   */
+  *feed(piece) {
+    if (this.held) {
+      this.pieces.push(piece);
+      this.held += piece.length;
+      if (this.held < this.wanted) return;
+      piece = this.#join();
+    }
+    const view = viewOf(piece);
+    let at = 0;
+    this.wanted = MESSAGE_HEADER;
+    while (piece.length - at >= MESSAGE_HEADER) {
+      const size = view.getUint32(at);
+      if (size > this.limit) throw new ProtocolError(`message of ${size} bytes; at most ${this.limit}`);
+      const number = readSafe(view, at + 4);
+      const ack = readSafe(view, at + 12);
+      const start = at + MESSAGE_HEADER;
+      if (piece.length - start < size) {
+        this.wanted += size;
+        break;
+      }
+      at = start + size;
+      yield { number, ack, body: piece.subarray(start, at) };
+    }
+    if (at < piece.length) {
+      this.pieces.push(piece.subarray(at));
+      this.held = piece.length - at;
+    }
+  }
+
+  #join() {
+    const joined = new Uint8Array(this.held);
+    let at = 0;
+    for (const piece of this.pieces) {
+      joined.set(piece, at);
+      at += piece.length;
+    }
+    this.pieces = [];
+    this.held = 0;
+    return joined;
+  }
+}
+
+/** @param {DataView} view @param {number} at */
+function readSafe(view, at) {
+  const high = view.getUint32(at);
+  if (high > HIGH_MAX) throw new ProtocolError("message number beyond 2^53 - 1");
+  return high * TWO_32 + view.getUint32(at + 4);
+}

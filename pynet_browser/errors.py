@@ -1,0 +1,98 @@
+"""Every exception this package raises, in one tree.
+
+::
+
+    PyNetError
+    ├── ProtocolError                     the peer broke docs/protocol.md
+    ├── NotInBrowserError (RuntimeError)  this needs a page that runs Pyodide
+    ├── UnsupportedRuntimeError (RuntimeError)  this Pyodide lacks what we build on
+    ├── BlockingError (OSError, RuntimeError)   a call would have to wait where waiting is impossible
+    ├── PolicyError (PermissionError)     the proxy's policy refuses a destination
+    └── ProxyError (ConnectionError)      the proxy itself
+        ├── ProxyUnreachableError         nothing answers at its address
+        └── ProxyRefusedError             it answered, and refused this page
+
+Those that describe a failed operation are also the standard exception a program already catches
+(``OSError`` and its subclasses), so nothing has to import this module to handle them.
+"""
+
+from __future__ import annotations
+
+import errno
+
+__all__ = [
+    "BlockingError",
+    "NotInBrowserError",
+    "PolicyError",
+    "ProtocolError",
+    "ProxyError",
+    "ProxyRefusedError",
+    "ProxyUnreachableError",
+    "PyNetError",
+    "UnsupportedRuntimeError",
+]
+
+
+class PyNetError(Exception):
+    """Base of all exceptions of this package."""
+
+
+class ProtocolError(PyNetError):
+    """The peer sent something that docs/protocol.md does not allow.
+
+    The session it came over cannot go on: what was meant is not known.
+    """
+
+
+class NotInBrowserError(PyNetError, RuntimeError):
+    """Raised by ``install`` and its kin in an interpreter that is not Pyodide."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} needs Python in the browser (Pyodide 314.0 or newer). On this Python the standard "
+            "socket module already reaches the network; to run the proxy for pages use "
+            "'pynet-browser serve' (pip install 'pynet-browser[proxy]')."
+        )
+
+
+class UnsupportedRuntimeError(PyNetError, RuntimeError):
+    """This Pyodide does not have the parts that sockets are built on."""
+
+
+class BlockingError(PyNetError, OSError, RuntimeError):
+    """A blocking call was made where the interpreter cannot be suspended.
+
+    ``errno`` is ``EDEADLK``: were the call to wait, the event loop that should end the wait could never run.
+    """
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            errno.EDEADLK,
+            f"{call} would have to wait, and Python cannot be suspended here: this browser lacks JSPI, or the code "
+            "was started with runPython or straight from a JavaScript callback. Start it with runPythonAsync or "
+            "in a coroutine, or make the socket non-blocking",
+        )
+
+
+class PolicyError(PyNetError, PermissionError):
+    """The proxy's policy refuses the destination; the message names the rule and what to change."""
+
+
+class ProxyError(PyNetError, ConnectionError):
+    """Something is wrong between this page and its proxy, whatever the destination."""
+
+
+class ProxyUnreachableError(ProxyError):
+    """No proxy answers at the address given."""
+
+
+class ProxyRefusedError(ProxyError):
+    """The proxy answered and refused this page.
+
+    Attributes:
+        code: what was refused: ``"token"``, ``"origin"``, ``"version"``, ``"busy"`` or ``"session"``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(errno.EACCES, message)
+        self.code = code

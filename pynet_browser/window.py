@@ -1,0 +1,104 @@
+"""Byte windows: how much a peer may send on one socket before somebody has read it. Pure.
+
+``js/window.js`` is its twin.
+"""
+
+from __future__ import annotations
+
+from pynet_browser.errors import ProtocolError
+
+__all__ = ["WINDOW_INITIAL", "WINDOW_MAX", "Budget", "ReceiveWindow", "SendWindow"]
+
+WINDOW_INITIAL = 256 * 1024
+WINDOW_MAX = 16 << 20
+
+BUSY = 0.25
+"""Half a window taken within so many seconds: the window, not the reader, may be what holds the sender back."""
+
+CREDIT_MAX = (1 << 32) - 1
+
+
+class Budget:
+    """Bytes that the windows of one session may grow by, all together."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, size: int) -> bool:
+        """Take ``size`` bytes if they are there."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+    def give(self, size: int) -> None:
+        """Give back what was taken."""
+        self.left += size
+
+
+class SendWindow:
+    """What the peer still lets this end send."""
+
+    def __init__(self, credit: int) -> None:
+        self.credit = credit
+
+    def sent(self, size: int) -> None:
+        """``size`` bytes have left; the caller has made sure that ``credit`` covers them."""
+        self.credit -= size
+
+    def opened(self, credit: int) -> None:
+        """The peer grants more.
+
+        Raises:
+            ProtocolError: more than a window can hold.
+        """
+        self.credit += credit
+        if self.credit > CREDIT_MAX:
+            raise ProtocolError(f"window of {self.credit} bytes")
+
+
+class ReceiveWindow:
+    """What this end lets the peer send, and when to let it send more.
+
+    It doubles each time its reader has taken half of it quickly and left little behind, up to ``limit`` and
+    as far as ``budget`` allows: a fast reader on a long line ends with a window that keeps the line full,
+    a slow one with the memory it had at first.
+    """
+
+    def __init__(self, budget: Budget, size: int = WINDOW_INITIAL, limit: int = WINDOW_MAX) -> None:
+        self.size = size
+        self._initial = size
+        self._limit = limit
+        self._budget = budget
+        self._granted = size
+        self._taken = 0
+        self._since = 0.0
+
+    def received(self, size: int) -> None:
+        """``size`` bytes have come in.
+
+        Raises:
+            ProtocolError: the peer was not allowed so many.
+        """
+        if size > self._granted:
+            raise ProtocolError(f"{size} bytes came in a window of {self._granted}")
+        self._granted -= size
+
+    def consumed(self, size: int, held: int, now: float) -> int:
+        """``size`` bytes were read and ``held`` are left; returns the credit to grant now (0: none yet)."""
+        self._taken += size
+        if self._taken * 2 < self.size:
+            return 0
+        credit = self._taken
+        growth = min(self.size, self._limit - self.size)
+        if growth > 0 and held * 4 <= self.size and now - self._since < BUSY and self._budget.take(growth):
+            self.size += growth
+            credit += growth
+        self._taken, self._since = 0, now
+        self._granted += credit
+        return credit
+
+    def close(self) -> None:
+        """The socket is gone: give back what the window grew by."""
+        self._budget.give(self.size - self._initial)
+        self.size = self._initial

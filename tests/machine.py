@@ -97,13 +97,13 @@ def install_with_apt(packages: list[str]) -> None:
     if privilege is None or shutil.which("apt-get") is None:
         return
     apt = [*privilege, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
+    names = ", ".join(packages)
     with services_stay_stopped(privilege):
-        for command in (
-            [*apt, "update"],
-            [*apt, "install", "--yes", "--no-install-recommends", *packages],
-        ):
-            if not run_with_progress(command, f"apt-get {command[len(apt)]} for {', '.join(packages)}"):
-                return
+        # A stale list of packages may do, so installing is tried whatever became of the update.
+        run_with_progress([*apt, "update"], f"apt-get update for {names}")
+        run_with_progress(
+            [*apt, "install", "--yes", "--no-install-recommends", *packages], f"apt-get install {names}"
+        )
 
 
 def privilege_prefix() -> list[str] | None:
@@ -131,7 +131,7 @@ def services_stay_stopped(privilege: list[str]) -> Iterator[None]:
         subprocess.run([*privilege, "rm", "-f", str(SERVICE_POLICY)], check=True)
 
 
-def run_with_progress(command: list[str], title: str) -> bool:
+def run_with_progress(command: list[str], title: str) -> None:
     """Runs a long command with one line of progress; shows the end of its output when it fails."""
     terminal = sys.stdout.isatty()
     lines: list[str] = []
@@ -147,7 +147,6 @@ def run_with_progress(command: list[str], title: str) -> bool:
         print(f"\r\x1b[K{title}: {'done' if succeeded else 'failed'}")
     if not succeeded:
         print(*lines[-10:], sep="\n", file=sys.stderr)
-    return succeeded
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""Fixtures for every test: real servers, and TCP peers with plain habits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.http_site import HttpSite
+from tests.peers import Echo, HashAtEnd, Refusing, Silent, Unanswering
+from tests.servers import FtpServer, PostgresServer, RedisServer, SmtpServer
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ftp_server() -> Iterator[FtpServer]:
+    with FtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp_server() -> Iterator[SmtpServer]:
+    """One for each test, so that ``messages`` are this test's."""
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http_server() -> Iterator[HttpSite]:
+    with HttpSite() as site:
+        yield site
+
+
+@pytest.fixture
+def echo_server() -> Iterator[Echo]:
+    with Echo() as peer:
+        yield peer
+
+
+@pytest.fixture
+def hash_server() -> Iterator[HashAtEnd]:
+    with HashAtEnd() as peer:
+        yield peer
+
+
+@pytest.fixture
+def silent_server() -> Iterator[Silent]:
+    with Silent() as peer:
+        yield peer
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[Refusing]:
+    with Refusing() as peer:
+        yield peer
+
+
+@pytest.fixture
+def unanswering_port() -> Iterator[Unanswering]:
+    with Unanswering() as peer:
+        yield peer

@@ -1,0 +1,222 @@
+"""TCP peers with one plain habit each, for tests of what a socket does when its peer does that.
+
+Each is a real listening socket on loopback with threads behind it, and is used with ``with``::
+
+    with ResetAfter(read=10) as peer:
+        socket.create_connection(peer.address)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import struct
+import sys
+import threading
+from array import array
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Self
+
+CHUNK = 65536
+
+
+def pattern(size: int, offset: int = 0) -> bytes:
+    """Bytes ``offset`` to ``offset + size`` of an endless counter: what is lost or repeated shows.
+
+    Byte ``4 * n`` starts the little-endian 32-bit number ``n``.
+    """
+    words = array("I", range(offset // 4, (offset + size) // 4 + 1))
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words.tobytes()[offset % 4 :][:size]
+
+
+class TcpPeer:
+    """Accepts connections on a free port and hands each to `serve` in a thread of its own.
+
+    Attributes:
+        host: The address it listens on.
+        port: Its port.
+        accepted: How many connections it has accepted.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", receive_buffer: int | None = None) -> None:
+        """Listens at once; ``receive_buffer`` bounds what the kernel takes while nobody reads."""
+        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if receive_buffer is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._listener.bind((host, 0))
+        self._listener.listen(512)
+        self.host = host
+        self.port: int = self._listener.getsockname()[1]
+        self.accepted = 0
+        self._closing = False
+        self._connections: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept_all)]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """What ``connect`` wants."""
+        return self.host, self.port
+
+    def serve(self, connection: socket.socket) -> None:
+        """Does what this peer does with one connection, which is closed afterwards."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing = True
+        with suppress(OSError):  # wakes accept()
+            socket.create_connection(self.address, timeout=1).close()
+        self._threads[0].join()
+        self._listener.close()
+        for connection in self._connections:
+            with suppress(OSError):  # wakes recv() and send()
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+
+    def _accept_all(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            if self._closing:
+                connection.close()
+                return
+            self.accepted += 1
+            self._connections.append(connection)
+            thread = threading.Thread(target=self._serve_and_close, args=[connection])
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve_and_close(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):  # the client may go away at any time
+            self.serve(connection)
+
+
+def chunks(connection: socket.socket) -> Iterator[bytes]:
+    """What a connection receives until its end."""
+    while data := connection.recv(CHUNK):
+        yield data
+
+
+class Echo(TcpPeer):
+    """Sends back what it receives, until the end."""
+
+    def serve(self, connection: socket.socket) -> None:
+        for data in chunks(connection):
+            connection.sendall(data)
+
+
+class HashAtEnd(TcpPeer):
+    """Reads until the client's half-close, then answers with the SHA-256 in hexadecimal and closes."""
+
+    def serve(self, connection: socket.socket) -> None:
+        digest = hashlib.sha256()
+        for data in chunks(connection):
+            digest.update(data)
+        connection.sendall(digest.hexdigest().encode())
+
+
+class Source(TcpPeer):
+    """Sends `pattern(size)` at once, without being asked, then closes."""
+
+    def __init__(self, size: int, host: str = "127.0.0.1") -> None:
+        super().__init__(host)
+        self.size = size
+
+    def serve(self, connection: socket.socket) -> None:
+        step = 1 << 20
+        for offset in range(0, self.size, step):
+            connection.sendall(pattern(min(step, self.size - offset), offset))
+
+
+class Silent(TcpPeer):
+    """Accepts, and then neither reads nor writes until it is stopped."""
+
+    def __init__(self, host: str = "127.0.0.1", receive_buffer: int | None = None) -> None:
+        super().__init__(host, receive_buffer)
+        self._stopped = threading.Event()
+
+    def serve(self, connection: socket.socket) -> None:
+        self._stopped.wait()
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopped.set()
+        super().__exit__(*exception)
+
+
+class ResetAfter(TcpPeer):
+    """Sends ``send`` bytes of the pattern, reads ``read`` bytes, then resets the connection (RST)."""
+
+    def __init__(self, read: int = 0, send: int = 0, host: str = "127.0.0.1") -> None:
+        super().__init__(host)
+        self._read, self._send = read, send
+
+    def serve(self, connection: socket.socket) -> None:
+        connection.sendall(pattern(self._send))
+        left = self._read
+        while left and (data := connection.recv(min(left, CHUNK))):
+            left -= len(data)
+        # Closing with a linger time of zero is how a program asks for a reset.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Refusing:
+    """A port that refuses: it is bound, so nobody else gets it, but it does not listen."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.bind((host, 0))
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """What ``connect`` wants."""
+        return self.host, self.port
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+class Unanswering:
+    """A port at which a connect is neither accepted nor refused, so that it must time out.
+
+    Its queue of connections is full: Linux then drops every further SYN. No address outside this machine
+    is involved, so the test does not depend on somebody's firewall.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        self.host = "127.0.0.1"
+        self.port: int = self._listener.getsockname()[1]
+        self._fillers: list[socket.socket] = []
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """What ``connect`` wants."""
+        return self.host, self.port
+
+    def __enter__(self) -> Self:
+        while True:
+            filler = socket.socket()
+            filler.settimeout(0.5)
+            self._fillers.append(filler)
+            try:
+                filler.connect(self.address)
+            except TimeoutError:
+                return self
+
+    def __exit__(self, *_: object) -> None:
+        for filler in self._fillers:
+            filler.close()
+        self._listener.close()

@@ -1,0 +1,241 @@
+"""What the proxy was told at its start: from the command line, a TOML file, or the program that embeds it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from pynet_browser.proxy import addresses
+from pynet_browser.proxy.policy import Rule
+
+__all__ = ["Config", "ConfigError", "Limits"]
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message names the key, where it stands, and what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much one page, and all pages together, may take. Sizes are in bytes.
+
+    Attributes:
+        sessions: sessions that exist at once, those waiting for their page to come back among them.
+        unauthenticated: carriers at once that have not shown their token yet.
+        sockets_per_session: open sockets of one session.
+        sockets: open sockets of all sessions.
+        connects_per_second: new connections of one session, on average.
+        connect_burst: new connections of one session that may come at once.
+        resolves_per_session: names being looked up at once for one session.
+        resolves: names being looked up at once for all sessions.
+        buffered_per_session: data held for one session that its page or its peers have not taken.
+        buffered_total: the same for all sessions.
+        message_bytes: one message of a page.
+    """
+
+    sessions: int = 256
+    unauthenticated: int = 64
+    sockets_per_session: int = 1024
+    sockets: int = 8192
+    connects_per_second: int = 200
+    connect_burst: int = 400
+    resolves_per_session: int = 32
+    resolves: int = 128
+    buffered_per_session: int = 64 * MIB
+    buffered_total: int = 512 * MIB
+    message_bytes: int = MIB
+
+    def __post_init__(self) -> None:
+        _require_positive(self, [limit.name for limit in fields(self)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything the proxy can be told. Times are in seconds.
+
+    Attributes:
+        host: address or name to listen on.
+        port: port to listen on; 0 lets the system choose.
+        token: what a page must show; None lets every page of an allowed origin in. ``repr`` leaves it out.
+        origins: pages that may connect beside the proxy's own: ``scheme://host[:port]``, ``null`` or ``*``.
+        hostnames: names under which the proxy is known, beside ``host`` and ``localhost``.
+        allow: rules for what pages may reach; see ``policy``.
+        deny: rules for what they may not.
+        connect_timeout: for resolving a name and making a connection, together.
+        auth_timeout: for a new carrier to show its token.
+        grace: how long a session without a carrier is kept.
+        pyodide: directory with a Pyodide distribution to serve; None looks for the one of a checkout.
+        demo: whether to serve the demo and its built-in services.
+        limits: see ``Limits``.
+
+    Raises:
+        ConfigError: The values do not go together.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str | None = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    origins: tuple[str, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    allow: tuple[Rule, ...] = ()
+    deny: tuple[Rule, ...] = ()
+    connect_timeout: float = 15.0
+    auth_timeout: float = 5.0
+    grace: float = 60.0
+    pyodide: Path | None = None
+    demo: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:  # noqa: PLR2004 - ports have 16 bits
+            raise ConfigError(f"port must be within 0-65535, not {self.port}")
+        _require_positive(self, ["connect_timeout", "auth_timeout", "grace"])
+        if self.token is not None and not self.token:
+            raise ConfigError("the token is empty; leave it out to have one made, or say --no-token")
+        if self.token is None and self.public:
+            raise ConfigError(
+                f"without a token anyone who reaches {self.host} could use this machine's network: "
+                "leave out --no-token, or listen on --host 127.0.0.1"
+            )
+
+    @property
+    def public(self) -> bool:
+        """Whether other machines may be able to reach the proxy."""
+        address = addresses.literal(self.host)
+        if address is None:
+            return self.host.lower() != "localhost"
+        return addresses.kind(address) != "loopback"
+
+    @classmethod
+    def load(cls, options: Mapping[str, object], file: Path | None = None) -> Self:
+        """Makes a configuration from a command line and a TOML file.
+
+        Args:
+            options: what the command line says, by attribute name; None stands for an option not given.
+                One value wins over the file's; lists are added to the file's.
+            file: TOML with the attributes as keys, ``limits`` as a table; ``no_token = true`` for no token.
+
+        Raises:
+            ConfigError: The file cannot be read, or a key or value is wrong.
+        """
+        values = _read_file(file) if file is not None else {}
+        given = {name: value for name, value in options.items() if value is not None}
+        for name, value in _read_values(given, _READERS, "the command line").items():
+            values[name] = (*values.get(name, ()), *value) if isinstance(value, tuple) else value
+        try:
+            return cls(**values | {"limits": Limits(**values.get("limits", {}))})
+        except ConfigError as error:
+            source = f"{file} and the command line" if file is not None else "the command line"
+            raise ConfigError(f"{error} (from {source})") from error
+
+
+def _require_positive(holder: object, names: list[str]) -> None:
+    for name in names:
+        value = getattr(holder, name)
+        if not 0 < value < math.inf:  # NaN is not, either
+            raise ConfigError(f"{name} must be more than 0 and finite, not {value}")
+
+
+# ── Reading values: each reader returns the attribute's value or raises ValueError ─────────────────────────
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError("must be a number of seconds")
+    return float(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise ValueError("must be a list of texts")
+    return tuple(value)
+
+
+def _rules(value: object) -> tuple[Rule, ...]:
+    return tuple(Rule.parse(text) for text in _texts(value))
+
+
+def _directory(value: object) -> Path:
+    path = Path(_text(value)).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a directory")
+    return path
+
+
+_Readers = Mapping[str, Callable[[object], Any]]
+
+_READERS: _Readers = {
+    "host": _text,
+    "port": _integer,
+    "token": _text,
+    "no_token": _flag,
+    "origins": _texts,
+    "hostnames": _texts,
+    "allow": _rules,
+    "deny": _rules,
+    "connect_timeout": _seconds,
+    "auth_timeout": _seconds,
+    "grace": _seconds,
+    "pyodide": _directory,
+    "demo": _flag,
+}
+_LIMIT_READERS: _Readers = dict.fromkeys((limit.name for limit in fields(Limits)), _integer)
+
+
+def _read_values(table: Mapping[str, object], readers: _Readers, where: str) -> dict[str, Any]:
+    """The values of a table, each in the type its attribute has."""
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        reader = readers.get(name)
+        if reader is None:
+            near = difflib.get_close_matches(name, readers, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(readers)}"
+            raise ConfigError(f"{where}: unknown key {name!r}; {hint}")
+        try:
+            values[name] = reader(value)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {name}: {error}") from error
+    if values.pop("no_token", False):
+        values["token"] = None
+    return values
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    """The attributes a TOML file gives."""
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    limits = table.pop("limits", {})
+    if not isinstance(limits, dict):
+        raise ConfigError(f"{file}: limits: must be a table, [limits]")
+    values = _read_values(table, _READERS, str(file))
+    values["limits"] = _read_values(limits, _LIMIT_READERS, f"{file}: limits")
+    return values

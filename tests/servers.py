@@ -8,6 +8,8 @@ other purposes are safe.
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import shutil
 import signal
 import socket
@@ -26,6 +28,7 @@ from aiosmtpd.controller import Controller
 from tests.machine import find_postgresql, find_redis
 from tests.peers import pattern
 
+ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
 
@@ -90,6 +93,7 @@ class ServerProcess:
                     self.command(),
                     cwd=self.directory,
                     user=self.user,
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"},  # the log is read while it is written
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -251,6 +255,42 @@ class FtpServer(ServerProcess):
     def answers(self) -> bool:
         with socket.create_connection(self.address, timeout=1) as connection:
             return connection.recv(3) == b"220"
+
+
+class ProxyProcess(ServerProcess):
+    """Our proxy, started from the checkout as a user starts it, on a port it chooses.
+
+    Attributes:
+        token: What a page must present.
+        url: Where it serves pages.
+        ws_url: What `pynet_browser.install` wants.
+    """
+
+    stop_signal = signal.SIGINT  # Ctrl-C
+
+    def __init__(self, *arguments: str) -> None:
+        """``arguments`` go to ``serve.py`` after a made-up port and token, which they may override."""
+        super().__init__()
+        self.token = secrets.token_urlsafe(16)
+        self._arguments = ["--port", "0", "--token", self.token, *arguments]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{self.host}:{self.port}/pynet"
+
+    def command(self) -> list[str]:
+        return [sys.executable, str(ROOT / "serve.py"), *self._arguments]
+
+    def answers(self) -> bool:
+        printed = re.search(rf"http://{re.escape(self.host)}:(\d+)/(?:\?token=(\S+))?", self.log())
+        if printed is None:
+            return False
+        self.port, self.token = int(printed[1]), printed[2] or ""
+        return super().answers()
 
 
 @dataclass(frozen=True)

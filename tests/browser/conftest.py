@@ -1,0 +1,116 @@
+"""A real browser, our proxy as a process, and Python in the page."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.machine import find_chromium
+from tests.page_python import PagePython
+from tests.servers import ROOT, ProxyProcess
+
+# A browser that talks to nobody but the page's own servers.
+QUIET = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+CONSOLE_LINES = 50  # shown when a test fails
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Path:
+    """Our wheel, built anew when a source is newer; also Pyodide for the page, when it is not there."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}
+    }
+    made = subprocess.run(
+        ["make", "--silent", "wheel", "build/pyodide/pyodide-lock.json"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    [path] = (ROOT / "dist").glob("pynet_browser-*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = find_chromium()
+    assert path is not None, "Chromium is not installed: run `python tests/machine.py chromium`"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def start_proxy(wheel: Path) -> Iterator[Callable[..., ProxyProcess]]:
+    """``start_proxy("--deny", "*:25")`` starts one with these arguments; all end with the session."""
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(ProxyProcess(*arguments))
+
+
+@pytest.fixture(scope="session")
+def proxy(start_proxy: Callable[..., ProxyProcess]) -> ProxyProcess:
+    """The proxy most tests share; whoever stops one starts his own."""
+    return start_proxy()
+
+
+@pytest.fixture(scope="module")
+def open_python(browser: Browser, proxy: ProxyProcess, wheel: Path) -> Iterator[Callable[..., PagePython]]:
+    """``open_python()`` opens a page more; with ``install=False`` it has the package but no connection."""
+    pages: list[PagePython] = []
+
+    def open_page(through: ProxyProcess = proxy, *, install: bool = True) -> PagePython:
+        # Any page of the proxy's origin will do; this one has nothing on it.
+        python = PagePython(browser, f"{through.url}/healthz")
+        pages.append(python)
+        python.run("import micropip; await micropip.install(wheel)", wheel=f"{through.url}/dist/{wheel.name}")
+        if install:
+            python.run(
+                "import pynet_browser; await pynet_browser.install(url, token=token); None",
+                url=through.ws_url,
+                token=through.token,
+            )
+        return python
+
+    yield open_page
+    for python in pages:
+        python.close()
+    uncaught = [error for python in pages for error in python.page_errors]
+    assert not uncaught, "\n".join(["nobody caught in the page:", *uncaught])
+
+
+@pytest.fixture(scope="module")
+def python(open_python: Callable[..., PagePython]) -> PagePython:
+    """Python in a page that is connected to `proxy`; the module's tests share it."""
+    return open_python()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Shows with a failed test what its page printed and what the proxy logged."""
+    report = yield
+    fixtures = getattr(item, "funcargs", {})
+    if report.failed:
+        if isinstance(page := fixtures.get("python"), PagePython):
+            lines = [*page.console[-CONSOLE_LINES:], *page.page_errors]
+            report.sections.append(("the page's console", "\n".join(lines)))
+        if isinstance(process := fixtures.get("proxy"), ProxyProcess):
+            report.sections.append(
+                ("the proxy's log", "\n".join(process.log().splitlines()[-CONSOLE_LINES:]))
+            )
+    return report

@@ -75,7 +75,8 @@ $(DEV_STAMP): $(PROXY_STAMP)
 	@touch $@
 
 $(NPM_STAMP): js/package.json js/package-lock.json
-	@command -v npm >/dev/null || { echo "Node.js 20.19 or newer is needed, with npm: https://nodejs.org"; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+		2>/dev/null || { echo "Node.js 20.19 or newer is needed, with npm: https://nodejs.org"; exit 1; }
 	npm ci --prefix js --ignore-scripts --no-audit --no-fund
 	@touch $@
 

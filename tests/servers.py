@@ -266,8 +266,6 @@ class ProxyProcess(ServerProcess):
         ws_url: What `pynet_browser.install` wants.
     """
 
-    stop_signal = signal.SIGINT  # Ctrl-C
-
     def __init__(self, *arguments: str) -> None:
         """``arguments`` go to ``serve.py`` after a made-up port and token, which they may override."""
         super().__init__()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import pynet_browser
 from tests.servers import ROOT
 
-WHEEL = "pynet_browser-0.1.0-py3-none-any.whl"
+WHEEL = f"pynet_browser-{pynet_browser.__version__}-py3-none-any.whl"  # also says that both versions agree
 
 
 def build(target: str, source: Path, destination: Path, path: str | None = None) -> None:

@@ -1,0 +1,44 @@
+"""The `python` fixture tells the truth about what happens in the page."""
+
+import pytest
+
+from tests.page_python import PageError, PageTimeoutError
+
+
+def test_values_go_in_and_come_out(python):
+    assert python.run("[1, {'twice': number * 2}]", number=21) == [1, {"twice": 42}]
+
+
+def test_code_may_await_and_may_be_indented(python):
+    value = python.run("""
+        import asyncio
+        await asyncio.sleep(0.01)
+        "awake"
+    """)
+    assert value == "awake"
+
+
+def test_an_exception_comes_out_with_the_name_of_its_number(python):
+    with pytest.raises(PageError, match=r"ConnectionRefusedError: .* no") as caught:
+        python.run("import errno; raise ConnectionRefusedError(errno.ECONNREFUSED, 'no')")
+    assert caught.value.type == "ConnectionRefusedError"
+    assert caught.value.errno == "ECONNREFUSED"
+
+
+def test_code_that_hangs_is_left_behind(python):
+    with pytest.raises(PageTimeoutError, match=r"asyncio\.sleep\(60\)"):
+        python.run("import asyncio; await asyncio.sleep(60)", timeout=0.2)
+    assert python.run("'still here'") == "still here"
+
+
+def test_an_uncaught_javascript_error_is_noticed(python):
+    python.page.evaluate("() => { setTimeout(() => { throw new Error('boom'); }); }")
+    python.run("import asyncio; await asyncio.sleep(0.05)")
+    [error] = python.page_errors
+    assert "boom" in error
+    python.page_errors.clear()
+
+
+def test_packages_of_the_examples_install_without_an_index(python):
+    python.run("import micropip; await micropip.install(['redis', 'pg8000'])", timeout=60)
+    assert python.run("import redis, pg8000.dbapi; redis.__version__, pg8000.dbapi.apilevel")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import secrets
 import tomllib
 from collections.abc import Callable, Mapping
@@ -16,8 +17,9 @@ from pynet_browser.proxy.policy import Rule
 
 __all__ = ["Config", "ConfigError", "Limits"]
 
-KIB = 1 << 10
 MIB = 1 << 20
+
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\s]+/?", re.IGNORECASE)
 
 
 class ConfigError(ValueError):
@@ -178,6 +180,14 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _origins(value: object) -> tuple[str, ...]:
+    origins = _texts(value)
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} must be scheme://host[:port], null or *")
+    return origins
+
+
 def _rules(value: object) -> tuple[Rule, ...]:
     return tuple(Rule.parse(text) for text in _texts(value))
 
@@ -196,7 +206,7 @@ _READERS: _Readers = {
     "port": _integer,
     "token": _text,
     "no_token": _flag,
-    "origins": _texts,
+    "origins": _origins,
     "hostnames": _texts,
     "allow": _rules,
     "deny": _rules,

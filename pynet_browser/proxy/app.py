@@ -1,0 +1,187 @@
+"""The proxy as an aiohttp application: its routes, and what holds for every request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from pynet_browser import __version__
+from pynet_browser.proxy import guard
+from pynet_browser.proxy.assets import Assets
+from pynet_browser.proxy.config import Config
+from pynet_browser.proxy.policy import Policy, Rule
+from pynet_browser.proxy.resolver import Resolver
+from pynet_browser.proxy.services import ServiceAddresses, running_services
+
+if TYPE_CHECKING:
+    from pynet_browser.proxy.sessions import Sessions
+
+__all__ = ["CONFIG", "POLICY", "RESOLVER", "SESSIONS", "create_app", "own_origin"]
+
+CONFIG = web.AppKey("config", Config)
+POLICY = web.AppKey("policy", Policy)
+RESOLVER = web.AppKey("resolver", Resolver)
+SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions")
+ASSETS = web.AppKey("assets", Assets)
+SERVICES: web.AppKey[ServiceAddresses] = web.AppKey("services")
+
+MEDIA_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".whl": "application/zip",
+    ".zip": "application/zip",
+}
+"""What browsers insist on, whatever this machine's own table of types says."""
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # the page's address holds the token
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    "Cache-Control": "no-cache",  # ask again each time: the wheel may have been rebuilt
+}
+
+access_log = logging.getLogger("pynet_browser.access")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_app(config: Config) -> web.Application:
+    """Makes the proxy.
+
+    The parts that answer for sessions find what they need in the application, under ``CONFIG``, ``POLICY``,
+    ``RESOLVER`` and ``SESSIONS``. They call ``guard.check_origin`` themselves; the Host header was checked.
+    """
+    # Imported here, since these modules import the keys above.
+    from pynet_browser.proxy.carriers import websocket
+    from pynet_browser.proxy.sessions import Sessions
+
+    app = web.Application(middlewares=[_log_access, _check_host])
+    policy = Policy(config.allow, config.deny, public=config.public)
+    resolver = Resolver(policy, timeout=config.connect_timeout, at_once=config.limits.resolves)
+    app[CONFIG] = config
+    app[POLICY] = policy
+    app[RESOLVER] = resolver
+    app[SESSIONS] = Sessions(config, policy, resolver)
+    app[ASSETS] = Assets.find(config)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(_close_sessions)
+    app.router.add_get("/pynet", websocket.handle)
+    app.router.add_get("/healthz", _health)
+    app.router.add_get("/dist/latest", _latest_wheel)
+    app.router.add_get("/dist/{name}", _wheel)
+    if demo := app[ASSETS].demo:
+        app.cleanup_ctx.append(_run_services)
+        app.router.add_get("/", _to_demo)
+        app.router.add_get("/demo/", _demo)
+        app.router.add_get("/demo/services.json", _services)
+        app.router.add_static("/demo", demo)
+    if pyodide := app[ASSETS].pyodide:
+        app.router.add_static("/pyodide", pyodide)
+    return app
+
+
+def own_origin(request: web.Request) -> str:
+    """The origin that this request's page has when the proxy itself served it."""
+    return f"{request.scheme}://{request.host}"
+
+
+# ── For every request ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@web.middleware
+async def _log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line for each request, without its query: that is where foreign clients carry the token."""
+    start = time.monotonic()
+    status = 500
+    try:
+        response = await handler(request)
+        status = response.status
+    except web.HTTPException as error:
+        status = error.status
+        raise
+    finally:
+        path = request.rel_url.raw_path[:200]
+        seconds = time.monotonic() - start
+        access_log.info("%s %s %s %d %.3fs", request.remote, request.method, path, status, seconds)
+    return response
+
+
+@web.middleware
+async def _check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    refusal = guard.check_host(request.headers.get("Host"), request.app[CONFIG])
+    if refusal is not None:
+        raise web.HTTPMisdirectedRequest(text=refusal.message)
+    return await handler(request)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    media_type = MEDIA_TYPES.get(PurePosixPath(request.path).suffix)
+    if media_type and isinstance(response, web.FileResponse):
+        response.content_type = media_type
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    origin = request.headers.get("Origin")
+    # Pages that may use the proxy may also read what it serves, such as the wheel, and nobody else may.
+    if origin and guard.check_origin(origin, own_origin(request), request.app[CONFIG]) is None:
+        response.headers.setdefault("Access-Control-Allow-Origin", origin)
+    response.headers.add("Vary", "Origin")
+
+
+# ── Starting and stopping ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def _run_services(app: web.Application) -> AsyncIterator[None]:
+    async with running_services() as addresses:
+        app[SERVICES] = addresses
+        allow = [Rule.parse(f"{host}:{port}") for host, port in addresses.values()]
+        app[POLICY].add_built_in(allow=allow)
+        yield
+
+
+async def _close_sessions(app: web.Application) -> None:
+    await app[SESSIONS].close()
+
+
+# ── Routes ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok", "version": __version__})
+
+
+async def _to_demo(request: web.Request) -> web.Response:
+    """To where the page's relative links hold, query and all: the token is in it."""
+    raise web.HTTPFound(request.rel_url.with_path("/demo/", keep_query=True))
+
+
+async def _demo(request: web.Request) -> web.FileResponse:
+    demo = request.app[ASSETS].demo
+    assert demo is not None
+    return web.FileResponse(demo / "index.html")
+
+
+async def _services(request: web.Request) -> web.Response:
+    return web.json_response(
+        {name: {"host": host, "port": port} for name, (host, port) in request.app[SERVICES].items()}
+    )
+
+
+async def _latest_wheel(request: web.Request) -> web.Response:
+    wheel = request.app[ASSETS].wheel()
+    if wheel is None:
+        raise web.HTTPNotFound(text="there is no wheel yet; `make wheel` builds it")
+    return web.json_response({"name": wheel.name, "url": f"{own_origin(request)}/dist/{wheel.name}"})
+
+
+async def _wheel(request: web.Request) -> web.Response:
+    wheel = request.app[ASSETS].wheel()
+    if wheel is None or wheel.name != request.match_info["name"]:
+        raise web.HTTPNotFound(text="there is no such wheel; /dist/latest names the one there is")
+    return web.Response(body=wheel.content, content_type=MEDIA_TYPES[".whl"])

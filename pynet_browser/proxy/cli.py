@@ -1,0 +1,221 @@
+"""The command line: ``pynet-browser serve`` and ``python serve.py``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pynet_browser import __version__
+from pynet_browser.proxy import addresses
+from pynet_browser.proxy.addresses import IPAddress, bracketed
+from pynet_browser.proxy.config import Config, ConfigError
+from pynet_browser.proxy.policy import Rule
+
+__all__ = ["main"]
+
+TOKEN_VARIABLE = "PYNET_TOKEN"
+BACKLOG = 1024
+SHUTDOWN_TIMEOUT = 2.0
+"""Seconds that requests being answered get to finish when the proxy stops."""
+
+
+class StartError(Exception):
+    """The proxy cannot start; the message says what to change."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command line; returns when the proxy has been stopped.
+
+    Args:
+        argv: arguments without the program's name; None for those of this process.
+
+    Raises:
+        SystemExit: with status 1 when the proxy cannot start, 2 for wrong arguments.
+    """
+    parser = _parser()
+    arguments = vars(parser.parse_args(argv))
+    del arguments["command"]
+    file, verbose = arguments.pop("config"), arguments.pop("verbose")
+    if not arguments["no_token"] and arguments["token"] is None:
+        arguments["token"] = os.environ.get(TOKEN_VARIABLE)
+    try:
+        config = Config.load(arguments, file)
+    except ConfigError as error:
+        parser.error(str(error))
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("pynet_browser").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(config))
+    except StartError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    except KeyboardInterrupt:  # where the loop cannot handle signals itself
+        pass
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pynet-browser",
+        description="The proxy that makes real network connections for Python in the browser.",
+        epilog="A RULE is [tcp:|udp:]host:port. The host is a name, a glob (*.example.com), an address or "
+        "a network (10.0.0.0/8, [2001:db8::]/32); the port a number, low-high or *. Of the rules that fit, "
+        "the most specific decides.",
+    )
+    parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help="may be left out")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
+    parser.add_argument("--port", type=int, help="port to listen on; 0 for any free one (default: 8765)")
+    token = parser.add_mutually_exclusive_group()
+    token.add_argument(
+        "--token",
+        help=f"what a page must show (default: the environment's {TOKEN_VARIABLE}, else a new one each time)",
+    )
+    token.add_argument(
+        "--no-token",
+        action="store_const",
+        const=True,
+        help="let every page of an allowed origin in; only when listening on this machine alone",
+    )
+    _add_list(parser, "--origin", "URL", "origins", "pages that may connect beside the proxy's own")
+    _add_list(parser, "--hostname", "NAME", "hostnames", "names under which the proxy is reached")
+    _add_list(parser, "--allow", "RULE", "allow", "what pages may connect to")
+    _add_list(parser, "--deny", "RULE", "deny", "what pages may not connect to")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with these options and limits")
+    parser.add_argument("--pyodide", metavar="DIR", help="directory with a Pyodide distribution to serve")
+    parser.add_argument(
+        "--no-demo", dest="demo", action="store_const", const=False, help="serve no demo page and services"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log requests and connections")
+    return parser
+
+
+def _add_list(parser: argparse.ArgumentParser, option: str, metavar: str, name: str, text: str) -> None:
+    parser.add_argument(option, dest=name, nargs="+", action="extend", metavar=metavar, help=text)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The fastest event loop there is; None stands for asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _serve(config: Config) -> None:
+    """Serves until the process is told to stop.
+
+    Raises:
+        StartError: The proxy cannot start.
+    """
+    try:
+        from aiohttp import web
+
+        from pynet_browser.proxy.app import POLICY, create_app
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("pynet_browser"):
+            raise
+        raise StartError(
+            f"the proxy needs {error.name}: install it with  pip install 'pynet-browser[proxy]'"
+        ) from error
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    listeners = _listen(config.host, config.port)
+    config = replace(config, port=listeners[0].getsockname()[1])
+    app = create_app(config)
+    app[POLICY].add_built_in(deny=_own_rules(listeners))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    try:
+        for listener in listeners:
+            await web.SockSite(runner, listener).start()
+        _announce(config)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address of ``host``, all on one port.
+
+    Raises:
+        StartError: The name is unknown, or the address cannot be listened on.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, where in infos:
+            # With port 0 the first address chooses, and the others follow.
+            chosen = listeners[0].getsockname()[1] if listeners else port
+            listener = socket.create_server((str(where[0]), chosen), family=family, backlog=BACKLOG)
+            listeners.append(listener)
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        if error.errno == errno.EADDRINUSE:
+            hint = "it is in use, perhaps by another proxy; choose one with --port, or --port 0 for any"
+        elif error.errno == errno.EACCES:
+            hint = "ports below 1024 are reserved; choose another with --port"
+        else:
+            hint = error.strerror or str(error)
+        raise StartError(f"cannot listen on {host} port {port}: {hint}") from error
+    return listeners
+
+
+def _own_rules(listeners: Sequence[socket.socket]) -> list[Rule]:
+    """Rules that name the proxy itself, so that a page cannot loop through it."""
+    rules = []
+    for listener in listeners:
+        text, port = listener.getsockname()[:2]
+        address = addresses.literal(text)
+        assert address is not None
+        own = _machine_addresses(listener.family) if address.is_unspecified else [address]
+        rules += [Rule.parse(f"{bracketed(each)}:{port}") for each in own]
+    return rules
+
+
+def _machine_addresses(family: int) -> list[IPAddress]:
+    """Addresses of this machine: loopback, those of its name, and the one it reaches the internet from.
+
+    Others may exist; no portable call lists them.
+    """
+    texts = {"127.0.0.1"} if family == socket.AF_INET else {"::1"}
+    with contextlib.suppress(OSError):
+        texts.update(str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, family))
+    anywhere = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((anywhere, 9))  # only chooses a route: a datagram socket sends nothing here
+        texts.add(probe.getsockname()[0])
+    return [address for text in texts if (address := addresses.literal(text)) is not None]
+
+
+def _announce(config: Config) -> None:
+    """Says where the proxy is. The URL holds the token, as one pastes it into a browser."""
+    address = addresses.literal(config.host)
+    if address is None:
+        host = config.host
+    elif address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "[::1]"  # noqa: PLR2004
+    else:
+        host = bracketed(address)
+    where = f"{host}:{config.port}"
+    query = f"?token={config.token}" if config.token is not None else ""
+    token = f', token="{config.token}"' if config.token is not None else ""
+    print(f"The proxy is running. Open\n\n    http://{where}/{query}\n")
+    print(f'or, in Python in a page:\n\n    await pynet_browser.install("ws://{where}/pynet"{token})\n')
+    print("Ctrl-C stops it.", flush=True)

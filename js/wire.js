@@ -25,6 +25,9 @@ const TWO_32 = 2 ** 32;
 /** Largest upper half of a u64 that is still an exact number: 2^53 - 1. */
 const HIGH_MAX = 0x1fffff;
 
+/** What UTF-8 cannot carry, and TextEncoder would silently replace. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 const utf8 = new TextEncoder();
 const fromUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -90,6 +93,9 @@ const U64 = integer(8);
 /** UTF-8 behind a u16 length in bytes. @type {Field} */
 const TEXT = {
   write(out, value) {
+    if (typeof value !== "string" || LONE_SURROGATE.test(value)) {
+      throw new RangeError(`${JSON.stringify(value)} is no text that UTF-8 can carry`);
+    }
     const bytes = utf8.encode(value);
     U16.write(out, bytes.length);
     for (const byte of bytes) out.push(byte);
@@ -105,9 +111,14 @@ const TEXT = {
   },
 };
 
+const ADDRESS_FAMILIES = [4, 6];
+
 /** @type {Field} */
 const ADDRESS = {
   write(out, value) {
+    if (!ADDRESS_FAMILIES.includes(value.family)) {
+      throw new RangeError(`address family ${value.family} is neither 4 nor 6`);
+    }
     U8.write(out, value.family);
     U16.write(out, value.port);
     TEXT.write(out, value.host);
@@ -116,7 +127,7 @@ const ADDRESS = {
     const family = U8.read(reader);
     const port = U16.read(reader);
     const host = TEXT.read(reader);
-    if (family !== 4 && family !== 6) {
+    if (!ADDRESS_FAMILIES.includes(family)) {
       throw new ProtocolError(`address family ${family} is neither 4 nor 6`);
     }
     return { family, host, port };
@@ -253,10 +264,7 @@ export function encodeFrame(frame) {
   const payload = [];
   for (const [name, field] of fields) field.write(payload, frame[name]);
   const bytes = new Uint8Array(FRAME_HEADER + payload.length);
-  const view = viewOf(bytes);
-  view.setUint8(0, kind);
-  view.setUint32(2, frame.socket);
-  view.setUint32(6, payload.length);
+  writeFrameHeader(viewOf(bytes), 0, kind, frame.socket, payload.length);
   bytes.set(payload, FRAME_HEADER);
   return bytes;
 }
@@ -269,7 +277,20 @@ export function encodeFrame(frame) {
  * @param {number} length
  */
 export function writeDataHeader(view, at, socket, length) {
-  view.setUint8(at, LAYOUTS.data.kind);
+  writeFrameHeader(view, at, LAYOUTS.data.kind, socket, length);
+}
+
+/**
+ * @param {DataView} view
+ * @param {number} at
+ * @param {number} kind
+ * @param {number} socket
+ * @param {number} length
+ */
+function writeFrameHeader(view, at, kind, socket, length) {
+  // setUint32 would keep the lower bits of what does not fit, and name another socket.
+  if (socket >>> 0 !== socket) throw new RangeError(`socket ${socket} does not fit 4 bytes`);
+  view.setUint8(at, kind);
   view.setUint8(at + 1, 0);
   view.setUint32(at + 2, socket);
   view.setUint32(at + 6, length);
@@ -281,9 +302,15 @@ export function writeDataHeader(view, at, socket, length) {
  * @param {number} size bytes of frames
  * @param {number} number
  * @param {number} ack
+ * @throws {RangeError} they are too many, or a number does not fit its place
  */
 export function writeMessageHeader(view, size, number, ack) {
   if (size > MESSAGE_MAX) throw new RangeError(`${size} bytes of frames in one message; at most ${MESSAGE_MAX}`);
+  for (const value of [number, ack]) {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      throw new RangeError(`message number or acknowledgement ${value} is not from 0 to 2^53 - 1`);
+    }
+  }
   view.setUint32(0, size);
   view.setUint32(4, Math.floor(number / TWO_32));
   view.setUint32(8, number % TWO_32);

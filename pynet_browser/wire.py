@@ -95,6 +95,9 @@ class Kind(IntEnum):
     FAILED = 0x24
 
 
+ADDRESS_FAMILIES = (4, 6)
+
+
 class Address(NamedTuple):
     """An IP address and port. ``family`` is 4 or 6; ``host`` is numeric."""
 
@@ -116,7 +119,9 @@ class _Reader:
     def take(self, size: int) -> memoryview:
         end = self._at + size
         if end > len(self._payload):
-            raise ProtocolError(f"frame payload ends early: {size} bytes wanted, {len(self._payload) - self._at} left")
+            raise ProtocolError(
+                f"frame payload ends early: {size} bytes wanted, {len(self._payload) - self._at} left"
+            )
         piece = self._payload[self._at : end]
         self._at = end
         return piece
@@ -158,11 +163,13 @@ class _Text:
 
 class _AddressField:
     def write(self, value: Address) -> bytes:
+        if value.family not in ADDRESS_FAMILIES:
+            raise ValueError(f"address family {value.family} is neither 4 nor 6")
         return U8.write(value.family) + U16.write(value.port) + TEXT.write(value.host)
 
     def read(self, reader: _Reader) -> Address:
         family, port, host = U8.read(reader), U16.read(reader), TEXT.read(reader)
-        if family not in (4, 6):
+        if family not in ADDRESS_FAMILIES:
             raise ProtocolError(f"address family {family} is neither 4 nor 6")
         return Address(family, host, port)
 
@@ -472,19 +479,32 @@ def encode_frame(frame: Frame) -> bytes:
     if isinstance(frame, Data):
         return data_header(frame.socket, len(frame.data)) + frame.data
     payload = b"".join(field.write(getattr(frame, name)) for name, field in frame.LAYOUT)
-    return FRAME_HEADER.pack(frame.KIND, 0, frame.socket, len(payload)) + payload
+    return _frame_header(frame.KIND, frame.socket, len(payload)) + payload
 
 
 def data_header(socket: int, length: int) -> bytes:
     """The header of a ``Data`` frame whose ``length`` bytes the caller puts behind it without a copy."""
-    return FRAME_HEADER.pack(Kind.DATA, 0, socket, length)
+    return _frame_header(Kind.DATA, socket, length)
+
+
+def _frame_header(kind: Kind, socket: int, length: int) -> bytes:
+    try:
+        return FRAME_HEADER.pack(kind, 0, socket, length)
+    except struct.error as error:
+        raise ValueError(f"socket {socket} or length {length} does not fit 4 bytes") from error
 
 
 def encode_message(number: int, ack: int, parts: Sequence[Buffer]) -> bytes:
-    """One message of the frames whose bytes are ``parts``, one after another."""
+    """One message of the frames whose bytes are ``parts``, one after another.
+
+    Raises:
+        ValueError: they are too many, or a number does not fit its place.
+    """
     size = sum(map(len, parts))
     if size > MESSAGE_MAX:
         raise ValueError(f"{size} bytes of frames in one message; at most {MESSAGE_MAX}")
+    if not (0 <= number <= SAFE_INTEGER_MAX and 0 <= ack <= SAFE_INTEGER_MAX):
+        raise ValueError(f"message number {number} or acknowledgement {ack} is not from 0 to 2^53 - 1")
     return b"".join((MESSAGE_HEADER.pack(size, number, ack), *parts))
 
 

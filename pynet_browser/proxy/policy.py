@@ -278,6 +278,8 @@ def _parse_host(text: str) -> IPNetwork | str:
 
 
 def _parse_network(text: str, *, version: int) -> IPNetwork:
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone id, which means nothing in a rule")
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError as error:

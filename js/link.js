@@ -9,13 +9,27 @@
  */
 
 import { ProtocolError } from "./errors.js";
-import { FRAME_HEADER, MESSAGE_HEADER, encodeMessage, viewOf, writeDataHeader, writeMessageHeader } from "./wire.js";
+import {
+  FRAME_HEADER,
+  MESSAGE_HEADER,
+  MESSAGE_MAX,
+  encodeMessage,
+  viewOf,
+  writeDataHeader,
+  writeMessageHeader,
+} from "./wire.js";
 
 /** A message is closed before it grows beyond this. Chromium's WebSocket is fastest from 64 to 256 KiB. */
 export const MESSAGE_TARGET = 256 * 1024;
 
 /** Most bytes kept for replay: as many as a 16 MiB window can have under way. */
 export const REPLAY_LIMIT = 16 << 20;
+
+/**
+ * There is no room while so many messages are not acknowledged. A receiver endures twice as many ahead of their
+ * turn: that bounds what it keeps, however small they are.
+ */
+export const MESSAGES_UNDER_WAY = 16384;
 
 /** How long (ms) an acknowledgement may wait for a message to ride on. */
 export const ACK_DELAY = 100;
@@ -39,7 +53,7 @@ export class Link {
   #used = MESSAGE_HEADER;
   /** @type {Uint8Array[]} */
   #sealed = [];
-  /** Sent and not acknowledged, oldest first; `#first` is the number of the oldest. @type {Uint8Array[]} */
+  /** Sent and not acknowledged, oldest first. @type {Uint8Array[]} */
   #replay = [];
   #kept = 0;
   /** @type {Map<number, Message>} */
@@ -66,18 +80,20 @@ export class Link {
     return this.#used - MESSAGE_HEADER + this.#kept + this.#earlySize;
   }
 
-  /** Bytes that may still be pushed before producers should stop. */
+  /** Bytes that may still be pushed before producers should stop; negative if they went too far. */
   get room() {
-    return this.replayLimit - (this.#used - MESSAGE_HEADER) - this.#kept;
+    const room = this.replayLimit - (this.#used - MESSAGE_HEADER) - this.#kept;
+    return this.#replay.length < MESSAGES_UNDER_WAY ? room : Math.min(room, 0);
   }
 
   /** Whether so much has come in that the peer should be told without delay. */
   get ackDue() {
-    return this.#unacknowledged >= this.peerReplay / ACK_SHARE;
+    return this.ackAt < Infinity && this.#unacknowledged >= Math.floor(this.peerReplay / ACK_SHARE);
   }
 
   /** Queue one encoded frame.
-   * @param {Uint8Array} frame */
+   * @param {Uint8Array} frame
+   * @throws {RangeError} no message can hold it */
   push(frame) {
     const at = this.#reserve(frame.length);
     /** @type {Uint8Array} */ (this.#batch).set(frame, at);
@@ -96,6 +112,7 @@ export class Link {
   /** Make room for a frame in the message being filled; returns where it starts.
    * @param {number} size */
   #reserve(size) {
+    if (size > MESSAGE_MAX) throw new RangeError(`frame of ${size} bytes; at most ${MESSAGE_MAX}`);
     if (this.#used > MESSAGE_HEADER && this.#used - MESSAGE_HEADER + size > MESSAGE_TARGET) this.#seal();
     const at = this.#used;
     const needed = at + size;
@@ -144,15 +161,14 @@ export class Link {
   }
 
   /**
-   * What a peer that has seen so many messages must be sent again, on a carrier just attached.
-   * @param {number} seen
+   * What must be sent again, in order. That is asked when a carrier was attached, to a peer that has seen so
+   * many messages, and when one was lost and another stays. A greeting can be overtaken by acknowledgements
+   * on another carrier: what was acknowledged is not sent again even if the peer had not seen it yet.
+   * @param {number} [seen]
    * @returns {Uint8Array[]}
-   * @throws {ProtocolError} the peer claims messages never sent, or needs some it already confirmed
+   * @throws {ProtocolError} the peer claims messages that were never sent
    */
-  replay(seen) {
-    if (seen < this.#sent - this.#replay.length) {
-      throw new ProtocolError(`the peer has seen ${seen} messages and confirmed more before`);
-    }
+  replay(seen = 0) {
     this.acknowledge(seen);
     this.#sealed = [];
     return [...this.#replay];
@@ -180,7 +196,7 @@ export class Link {
    * @param {Message} message
    * @param {number} now
    * @returns {Message[]}
-   * @throws {ProtocolError} it is so far ahead that the peer could not have kept what lies between
+   * @throws {ProtocolError} it is so far ahead that the peer must not have sent it yet
    */
   receive(message, now) {
     if (message.number <= this.received) {
@@ -195,7 +211,7 @@ export class Link {
     this.received++;
     for (let next; this.#early.size && (next = this.#early.get(this.received + 1)); ) {
       this.#early.delete(next.number);
-      this.#earlySize -= next.body.length;
+      this.#earlySize -= MESSAGE_HEADER + next.body.length;
       this.received++;
       ready.push(next);
     }
@@ -207,12 +223,15 @@ export class Link {
   /** @param {Message} message */
   #hold(message) {
     if (this.#early.has(message.number)) return;
-    if (this.#earlySize + message.body.length > this.peerReplay) {
+    const size = MESSAGE_HEADER + message.body.length;
+    // A peer with room for one byte may push one more frame.
+    const limit = Math.min(this.peerReplay, REPLAY_LIMIT) + MESSAGE_MAX;
+    if (message.number - this.received > 2 * MESSAGES_UNDER_WAY || this.#earlySize + size > limit) {
       throw new ProtocolError(`message ${message.number} came and ${this.received + 1} did not`);
     }
     // It may be a view into a carrier's buffer many times its size: keep a copy of its own.
-    this.#early.set(message.number, { ...message, body: message.body.slice() });
-    this.#earlySize += message.body.length;
+    this.#early.set(message.number, { ...message, body: new Uint8Array(message.body) });
+    this.#earlySize += size;
   }
 
   #acknowledging() {

@@ -63,7 +63,7 @@ export class SendWindow {
 export class ReceiveWindow {
   #granted;
   #taken = 0;
-  #since = 0;
+  #since = -Infinity;
 
   /**
    * @param {Budget} budget
@@ -105,9 +105,9 @@ export class ReceiveWindow {
     return credit;
   }
 
-  /** The socket is gone: give back what the window grew by. */
+  /** The socket is gone: give back what the window grew by. It does not grow again. */
   close() {
     this.budget.give(this.size - this.initial);
-    this.size = this.initial;
+    this.size = this.limit = this.initial;
   }
 }

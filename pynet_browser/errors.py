@@ -68,9 +68,9 @@ class BlockingError(PyNetError, OSError, RuntimeError):
     def __init__(self, call: str) -> None:
         super().__init__(
             errno.EDEADLK,
-            f"{call} would have to wait, and Python cannot be suspended here: this browser lacks JSPI, or the code "
-            "was started with runPython or straight from a JavaScript callback. Start it with runPythonAsync or "
-            "in a coroutine, or make the socket non-blocking",
+            f"{call} would have to wait, and Python cannot be suspended here: this browser lacks JSPI, or "
+            "the code was started with runPython or straight from a JavaScript callback. Start it with "
+            "runPythonAsync or in a coroutine, or make the socket non-blocking",
         )
 
 

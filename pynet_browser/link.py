@@ -12,15 +12,19 @@ from collections import deque
 from collections.abc import Sequence
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.wire import MESSAGE_HEADER, Buffer, Message, encode_message
+from pynet_browser.wire import MESSAGE_HEADER, MESSAGE_MAX, Buffer, Message, encode_message
 
-__all__ = ["ACK_DELAY", "MESSAGE_TARGET", "REPLAY_LIMIT", "Link"]
+__all__ = ["ACK_DELAY", "MESSAGES_UNDER_WAY", "MESSAGE_TARGET", "REPLAY_LIMIT", "Link"]
 
 MESSAGE_TARGET = 256 * 1024
 """A message is closed before it grows beyond this. Chromium's WebSocket is fastest between 64 and 256 KiB."""
 
 REPLAY_LIMIT = 16 << 20
 """Most bytes kept for replay: as many as a 16 MiB window can have under way."""
+
+MESSAGES_UNDER_WAY = 16384
+"""There is no room while so many messages are not acknowledged. A receiver endures twice as many ahead of
+their turn: that bounds what it keeps, however small they are."""
 
 ACK_DELAY = 0.1
 """Seconds an acknowledgement may wait for a message to ride on."""
@@ -32,8 +36,8 @@ ACK_SHARE = 8
 class Link:
     """One end of a session's numbered messages.
 
-    ``room`` is the brake: a producer that respects it keeps the memory of the link below ``replay_limit``
-    plus one frame.
+    ``room`` is the brake: a producer that respects it keeps what waits and what may have to be sent again
+    below ``replay_limit`` plus one frame. What comes before its turn is bounded by what the peer may keep.
 
     Args:
         replay_limit: most bytes of messages that this end keeps until they are acknowledged.
@@ -66,7 +70,8 @@ class Link:
     @property
     def room(self) -> int:
         """Bytes that may still be pushed before producers should stop; negative if they went too far."""
-        return self.replay_limit - self._pending_size - self._kept
+        room = self.replay_limit - self._pending_size - self._kept
+        return room if len(self._replay) < MESSAGES_UNDER_WAY else min(room, 0)
 
     @property
     def pending(self) -> bool:
@@ -74,8 +79,14 @@ class Link:
         return bool(self._pending or self._sealed)
 
     def push(self, *parts: Buffer) -> None:
-        """Queue one frame, given as its bytes in order. The parts must not change until they are taken."""
+        """Queue one frame, given as its bytes in order. The parts must not change until they are taken.
+
+        Raises:
+            ValueError: no message can hold it.
+        """
         size = sum(map(len, parts))
+        if size > MESSAGE_MAX:
+            raise ValueError(f"frame of {size} bytes; at most {MESSAGE_MAX}")
         if self._pending and self._pending_size + size > MESSAGE_TARGET:
             self._seal()
         self._pending.extend(parts)
@@ -89,7 +100,7 @@ class Link:
             messages, self._sealed = self._sealed, []
             self._acknowledging()
             return messages
-        if self._ack_at is not None and (now >= self._ack_at or self._unacknowledged >= self._ack_bound):
+        if self.ack_due or (self._ack_at is not None and now >= self._ack_at):
             return (self.acknowledgement(),)
         return ()
 
@@ -106,16 +117,18 @@ class Link:
     @property
     def ack_due(self) -> bool:
         """Whether so much has come in that the peer should be told without delay."""
-        return self._unacknowledged >= self._ack_bound
+        return self._ack_at is not None and self._unacknowledged >= self.peer_replay // ACK_SHARE
 
-    def replay(self, seen: int) -> Sequence[bytes]:
-        """What a peer that has ``seen`` so many messages must be sent again, on a carrier just attached.
+    def replay(self, seen: int = 0) -> Sequence[bytes]:
+        """What must be sent again, in order.
+
+        That is asked when a carrier was attached, to a peer that has ``seen`` so many messages, and when one
+        was lost and another stays. A greeting can be overtaken by acknowledgements on another carrier:
+        what was acknowledged is not sent again even if the peer had not ``seen`` it yet.
 
         Raises:
-            ProtocolError: the peer claims messages that were never sent, or needs some it already confirmed.
+            ProtocolError: the peer claims messages that were never sent.
         """
-        if seen < self._sent - len(self._replay):
-            raise ProtocolError(f"the peer has seen {seen} messages and confirmed more before")
         self.acknowledge(seen)
         self._sealed = []
         return tuple(self._replay)
@@ -150,7 +163,7 @@ class Link:
         waits for them.
 
         Raises:
-            ProtocolError: it is so far ahead that the peer could not have kept the messages in between.
+            ProtocolError: it is so far ahead that the peer must not have sent it yet.
         """
         if message.number <= self.received:
             self._ack_at = now  # it was sent again: our acknowledgement is what the peer lacks
@@ -161,7 +174,7 @@ class Link:
         ready = [message]
         self.received += 1
         while self._early and (following := self._early.pop(self.received + 1, None)):
-            self._early_size -= len(following.body)
+            self._early_size -= MESSAGE_HEADER.size + len(following.body)
             self.received += 1
             ready.append(following)
         self._unacknowledged += sum(MESSAGE_HEADER.size + len(each.body) for each in ready)
@@ -172,15 +185,14 @@ class Link:
     def _hold(self, message: Message) -> None:
         if message.number in self._early:
             return
-        if self._early_size + len(message.body) > self.peer_replay:
+        size = MESSAGE_HEADER.size + len(message.body)
+        # A peer with room for one byte may push one more frame.
+        limit = min(self.peer_replay, REPLAY_LIMIT) + MESSAGE_MAX
+        if message.number - self.received > 2 * MESSAGES_UNDER_WAY or self._early_size + size > limit:
             raise ProtocolError(f"message {message.number} came and {self.received + 1} did not")
         # A message may be a view into a carrier's buffer many times its size: keep a copy of its own.
         self._early[message.number] = message._replace(body=memoryview(bytes(message.body)))
-        self._early_size += len(message.body)
-
-    @property
-    def _ack_bound(self) -> int:
-        return self.peer_replay // ACK_SHARE
+        self._early_size += size
 
     def _acknowledging(self) -> None:
         self._unacknowledged = 0

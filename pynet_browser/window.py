@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pynet_browser.errors import ProtocolError
 
 __all__ = ["WINDOW_INITIAL", "WINDOW_MAX", "Budget", "ReceiveWindow", "SendWindow"]
@@ -13,7 +15,7 @@ WINDOW_INITIAL = 256 * 1024
 WINDOW_MAX = 16 << 20
 
 BUSY = 0.25
-"""Half a window taken within so many seconds: the window, not the reader, may be what holds the sender back."""
+"""Half a window taken within so many seconds: the window, not the reader, may hold the sender back."""
 
 CREDIT_MAX = (1 << 32) - 1
 
@@ -72,7 +74,7 @@ class ReceiveWindow:
         self._budget = budget
         self._granted = size
         self._taken = 0
-        self._since = 0.0
+        self._since = -math.inf
 
     def received(self, size: int) -> None:
         """``size`` bytes have come in.
@@ -99,6 +101,6 @@ class ReceiveWindow:
         return credit
 
     def close(self) -> None:
-        """The socket is gone: give back what the window grew by."""
+        """The socket is gone: give back what the window grew by. It does not grow again."""
         self._budget.give(self.size - self._initial)
-        self.size = self._initial
+        self.size = self._limit = self._initial

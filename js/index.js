@@ -1,0 +1,114 @@
+/**
+ * What pynet_browser/runtime.py sees of the page's side.
+ * @module
+ */
+
+import { Connection } from "./connection.js";
+import { SocketFileSystem, missingParts } from "./sockfs.js";
+
+export { missingParts };
+
+/**
+ * @typedef {import("./errors.js").SocketError} SocketError
+ * @typedef {import("./wire.js").Frame} Frame
+ */
+
+/**
+ * Reach the proxy and put our sockets in place of Emscripten's.
+ * @param {any} module Pyodide's Emscripten module
+ * @param {{url: string, token: string, agent: string, errno: Record<string, number>}} options
+ * @returns {Promise<Network>}
+ */
+export async function open(module, { url, token, agent, errno }) {
+  const connection = new Connection(url, token, agent);
+  await connection.open();
+  return new Network(connection, new SocketFileSystem(module, connection, errno));
+}
+
+/** The network of this page while it is installed. */
+class Network {
+  /** @param {Connection} connection @param {SocketFileSystem} system */
+  constructor(connection, system) {
+    this.connection = connection;
+    this.system = system;
+  }
+
+  close() {
+    this.system.unmount();
+    this.connection.close();
+  }
+
+  /** Whether a blocking call made now could wait. */
+  get suspends() {
+    return this.system.suspends;
+  }
+
+  /**
+   * Ask the proxy for addresses of a name and the port of a service.
+   * @param {string} host @param {string} service either may be empty
+   * @param {number} family 4, 6 or 0
+   */
+  resolve(host, service, family) {
+    return this.#request({ type: "resolve", host, service, family });
+  }
+
+  /**
+   * Ask the proxy for the names of an address and a port.
+   * @param {number} family @param {string} host @param {number} port @param {boolean} datagram
+   */
+  reverse(family, host, port, datagram) {
+    return this.#request({ type: "reverse", address: { family, host, port }, datagram: Number(datagram) });
+  }
+
+  /**
+   * @param {Omit<Frame, "socket">} frame
+   * @returns {Promise<any>} the answer's fields, or {error: code, message}; it never rejects
+   */
+  #request(frame) {
+    return new Promise((resolve) => {
+      this.connection.session.request(/** @type {any} */ (frame), (error, answer) => {
+        resolve(error ? { error: error.code, message: error.message } : answer);
+      });
+    });
+  }
+
+  /**
+   * The last error a socket reported: its code and its sentence, empty where the code says it all.
+   * @param {number} fd
+   */
+  explain(fd) {
+    const error = this.system.find(fd)?.socket.reported;
+    return error ? [error.code, error.message] : null;
+  }
+
+  /**
+   * Bytes a socket could read now, left where they are.
+   * @param {number} fd @param {number} limit
+   */
+  peek(fd, limit) {
+    return this.system.find(fd)?.socket.read(limit, true) ?? null;
+  }
+
+  status() {
+    const { connection } = this;
+    const session = connection.current;
+    return {
+      url: connection.url,
+      proxy: connection.agent,
+      state: session.state,
+      roundTrip: connection.roundTrip,
+      reconnects: connection.reconnects,
+      buffered: session.link.buffered,
+      sockets: this.system.sockets.map(({ stream, socket, family }) => ({
+        fd: stream.fd,
+        family,
+        state: socket.state,
+        local: socket.local && [socket.local.host, socket.local.port],
+        peer: socket.peer && [socket.peer.host, socket.peer.port],
+        received: socket.bytesReceived,
+        sent: socket.bytesSent,
+        queued: socket.available,
+      })),
+    };
+  }
+}

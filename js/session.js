@@ -1,0 +1,291 @@
+/**
+ * Many sockets and requests over one link. Pure: it sends through a function it is given, reads the clock
+ * through another, and is told when a carrier comes or goes.
+ * @module
+ */
+
+import { ProtocolError, SocketError } from "./errors.js";
+import { Link } from "./link.js";
+import { Budget, WINDOW_INITIAL } from "./window.js";
+import { VERSION, encodeFrame, encodeMessage, framesOf } from "./wire.js";
+
+/**
+ * fresh: no proxy has welcomed it yet; attached: a carrier moves its messages; detached: it waits for one.
+ * @type {Record<string, {[event: string]: string}>}
+ */
+export const TRANSITIONS = {
+  fresh: { attach: "attached", close: "closed" },
+  attached: { attach: "attached", lose: "detached", close: "closed" },
+  detached: { attach: "attached", close: "closed" },
+  closed: {},
+};
+
+/** What the receive windows of all sockets may grow by, together. */
+const WINDOW_BUDGET = 64 << 20;
+
+/** Within this time (ms) of a message, small frames wait for each other instead of leaving one by one. */
+const BURST = 1;
+
+/** So many bytes are worth a message of their own at once. */
+const BURST_SIZE = 16 * 1024;
+
+/** Requests that may be unanswered at once. */
+const REQUESTS_MAX = 256;
+
+/**
+ * @typedef {import("./wire.js").Frame} Frame
+ * @typedef {import("./wire.js").Message} Message
+ * @typedef {import("./socket.js").Socket} Socket
+ * @typedef {(error: SocketError | null, answer: Frame | null) => void} Answered
+ * @typedef {object} Surroundings
+ * @property {(message: Uint8Array) => void} send hands a message to the carrier in use
+ * @property {() => number} now milliseconds, never going back
+ * @property {(flush: () => void) => void} later calls back as soon as the program gives way
+ */
+
+export class Session {
+  state = "fresh";
+  /** What the proxy called it. */
+  name = "";
+  key = "";
+  /** Credit that the proxy grants each new socket. */
+  peerWindow = WINDOW_INITIAL;
+  /** How long (ms) the proxy keeps the session without a carrier. */
+  grace = 60_000;
+  budget = new Budget(WINDOW_BUDGET);
+  link = new Link();
+  /** @type {Map<number, Socket>} */
+  sockets = new Map();
+  /** @type {Map<number, Answered>} */
+  #requests = new Map();
+  #nextSocket = 1;
+  #nextRequest = 1;
+  #lastSent = -Infinity;
+  #flushing = false;
+  /** Sockets that wait for room in the link. @type {Set<Socket>} */
+  #wantRoom = new Set();
+
+  /** @param {Surroundings} surroundings */
+  constructor({ send, now, later }) {
+    this.now = now;
+    this.#send = send;
+    this.#later = later;
+  }
+
+  #send;
+  #later;
+
+  // ── Carriers ───────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The message that a carrier must begin with.
+   * @param {string} token
+   * @param {string} agent
+   */
+  greeting(token, agent) {
+    return encodeMessage(0, 0, [
+      encodeFrame({
+        type: "hello",
+        socket: 0,
+        version: VERSION,
+        token,
+        session: this.name,
+        key: this.key,
+        seen: this.link.received,
+        window: WINDOW_INITIAL,
+        replay: this.link.replayLimit,
+        features: [],
+        agent,
+      }),
+    ]);
+  }
+
+  /**
+   * A carrier was welcomed and is now the one in use: what the proxy has not seen is sent again.
+   * @param {Frame} welcome
+   */
+  attach(welcome) {
+    this.#turn("attach");
+    this.name = welcome.session;
+    this.key = welcome.key;
+    this.grace = welcome.grace;
+    this.peerWindow = welcome.window;
+    this.link.peerReplay = welcome.replay;
+    for (const message of this.link.replay(welcome.seen)) this.#send(message);
+    this.flush();
+    this.#roomChanged();
+  }
+
+  /** The last carrier is gone; messages wait for the next. */
+  lose() {
+    if (this.state === "attached") this.#turn("lose");
+  }
+
+  /**
+   * The session is over: every socket and request fails with this error.
+   * @param {SocketError} error
+   */
+  close(error) {
+    if (this.state === "closed") return;
+    this.#turn("close");
+    for (const socket of [...this.sockets.values()]) socket.fail(error);
+    for (const answered of [...this.#requests.values()]) answered(error, null);
+    this.#requests.clear();
+  }
+
+  // ── Messages ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Bytes that sockets may still send before something is acknowledged. */
+  get room() {
+    return this.link.room;
+  }
+
+  /** Queue a frame and send it, at once or with others of its burst. @param {Frame} frame */
+  send(frame) {
+    this.link.push(encodeFrame(frame));
+    this.#urge();
+  }
+
+  /** Queue bytes of a socket. @param {number} socket @param {Uint8Array} data */
+  sendData(socket, data) {
+    this.link.pushData(socket, data);
+    this.#urge();
+  }
+
+  /**
+   * The first frame after a pause leaves at once: while Python computes, nothing scheduled would run. Those
+   * that follow on its heels are sent together, when enough have come, when the program gives way, or when
+   * it is about to wait.
+   */
+  #urge() {
+    if (this.now() - this.#lastSent >= BURST || this.link.pending >= BURST_SIZE) {
+      this.flush();
+    } else if (!this.#flushing) {
+      this.#flushing = true;
+      this.#later(() => {
+        this.#flushing = false;
+        this.flush();
+      });
+    }
+  }
+
+  /** Send what is pending, or the acknowledgement that is due. */
+  flush() {
+    if (this.state !== "attached") return;
+    const now = this.now();
+    for (const message of this.link.take(now)) {
+      this.#lastSent = now;
+      this.#send(message);
+    }
+  }
+
+  /**
+   * Take in a message from any carrier, once its greeting is done.
+   * @param {Message} message
+   * @returns {Generator<Frame>} frames about the carrier or the session, for the carrier's owner
+   * @throws {ProtocolError} the session cannot go on
+   */
+  *receive(message) {
+    if (this.link.acknowledge(message.ack)) this.#roomChanged();
+    if (message.number === 0) {
+      yield* framesOf(message.body);
+      return;
+    }
+    for (const each of this.link.receive(message, this.now())) {
+      for (const frame of framesOf(each.body)) this.#dispatch(frame);
+    }
+    if (this.link.ackDue) this.flush();
+  }
+
+  /** @param {Frame} frame */
+  #dispatch(frame) {
+    switch (frame.type) {
+      case "resolved":
+      case "reversed":
+      case "failed":
+        this.#answer(frame);
+        break;
+      case "unknown":
+        this.#notUnderstood(frame);
+        break;
+      case "unrecognized":
+        this.send({ type: "unknown", socket: frame.socket, kind: frame.kind });
+        break;
+      default:
+        // Frames for an id that is gone crossed its close on the way.
+        this.sockets.get(frame.socket)?.receive(frame);
+    }
+  }
+
+  /** The proxy is older than this page. @param {Frame} frame */
+  #notUnderstood({ socket, kind }) {
+    const error = new SocketError("EOPNOTSUPP", `the proxy does not know frames of kind ${kind}`);
+    this.sockets.get(socket)?.fail(error);
+  }
+
+  // ── Sockets ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Give a socket the id of its next connection. @param {Socket} socket */
+  open(socket) {
+    const id = this.#nextSocket;
+    this.#nextSocket += 2; // even ids are the proxy's to give
+    this.sockets.set(id, socket);
+    return id;
+  }
+
+  /** @param {number} id */
+  forget(id) {
+    const socket = this.sockets.get(id);
+    this.sockets.delete(id);
+    if (socket) this.#wantRoom.delete(socket);
+  }
+
+  /** Tell `socket` when the link has room again. @param {Socket} socket */
+  watchRoom(socket) {
+    if (this.room <= 0) this.#wantRoom.add(socket);
+  }
+
+  #roomChanged() {
+    if (!this.#wantRoom.size || this.room <= 0) return;
+    const sockets = [...this.#wantRoom];
+    this.#wantRoom.clear();
+    for (const socket of sockets) socket.roomChanged();
+  }
+
+  // ── Requests ───────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Ask the proxy something that is answered once.
+   * @param {Omit<Frame, "socket">} frame
+   * @param {Answered} answered
+   */
+  request(frame, answered) {
+    if (this.state === "closed") {
+      answered(new SocketError("ENETDOWN", "the session with the proxy is over"), null);
+      return;
+    }
+    if (this.#requests.size >= REQUESTS_MAX) {
+      answered(new SocketError("EAI_AGAIN", `${REQUESTS_MAX} requests wait for an answer already`), null);
+      return;
+    }
+    const id = this.#nextRequest++;
+    this.#requests.set(id, answered);
+    this.send(/** @type {Frame} */ ({ ...frame, socket: id }));
+  }
+
+  /** @param {Frame} frame */
+  #answer(frame) {
+    const answered = this.#requests.get(frame.socket);
+    if (!answered) return;
+    this.#requests.delete(frame.socket);
+    if (frame.type === "failed") answered(new SocketError(frame.code, frame.message), null);
+    else answered(null, frame);
+  }
+
+  /** @param {string} event */
+  #turn(event) {
+    const next = TRANSITIONS[this.state][event];
+    if (!next) throw new ProtocolError(`"${event}" cannot happen to a session that is ${this.state}`);
+    this.state = next;
+  }
+}

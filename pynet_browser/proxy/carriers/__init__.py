@@ -1,0 +1,1 @@
+"""What moves a session's messages between page and proxy."""

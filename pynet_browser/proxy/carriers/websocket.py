@@ -1,0 +1,180 @@
+"""A carrier over aiohttp's WebSocket: reads, writes, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiohttp import WSMsgType, web
+
+from pynet_browser.errors import ProtocolError
+from pynet_browser.link import ACK_DELAY
+from pynet_browser.proxy import guard
+from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
+from pynet_browser.proxy.session import Ending, Session
+from pynet_browser.proxy.sessions import KEEPALIVE, GreetingError
+from pynet_browser.wire import (
+    MESSAGE_HEADER,
+    Frame,
+    Goaway,
+    Hello,
+    MessageReader,
+    Ping,
+    Pong,
+    Refused,
+    Unknown,
+    Unrecognized,
+    encode_frame,
+    encode_message,
+    frames_of,
+)
+
+__all__ = ["SUBPROTOCOL", "handle"]
+
+SUBPROTOCOL = "pynet.v1"
+
+GREETING_MAX = 4096
+"""Most bytes of the first message."""
+
+CLOSE_REASON_MAX = 123
+"""Bytes of text that a close frame has room for (RFC 6455 §5.5)."""
+
+CLOSE_CODES: dict[Ending, int] = {"refused": 4403, "protocol": 4400, "ended": 1001, "replaced": 4409}
+"""Codes of the private range (RFC 6455 §7.4.2), after the HTTP codes of like meaning."""
+
+
+async def handle(request: web.Request) -> web.StreamResponse:
+    """Serve one WebSocket: greet, then move messages until it closes."""
+    config, sessions = request.app[CONFIG], request.app[SESSIONS]
+    # The browser answers a WebSocket's pings even while the page computes, so a heartbeat of WebSocket's own
+    # tells a page that is busy from one that is gone.
+    socket = web.WebSocketResponse(
+        protocols=(SUBPROTOCOL,),
+        compress=False,
+        heartbeat=KEEPALIVE,
+        max_msg_size=config.limits.message_bytes + MESSAGE_HEADER.size + 1,
+    )
+    await socket.prepare(request)
+    carrier = WebSocketCarrier(socket)
+    try:
+        refusal = guard.check_origin(request.headers.get("Origin"), own_origin(request), config)
+        if refusal:
+            raise GreetingError(refusal.code, refusal.message)
+        with sessions.unauthenticated():
+            hello = await carrier.greeted(config.auth_timeout)
+            session = sessions.greet(hello, carrier)
+    except GreetingError as error:
+        await carrier.send(Refused(0, error.code, error.message))
+        await carrier.end("refused", error.message)
+    except ProtocolError as error:
+        await carrier.end("protocol", str(error))
+    else:
+        await carrier.run(session)
+    return socket
+
+
+class WebSocketCarrier:
+    """One WebSocket of one session."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+        self._reader = MessageReader()
+        self._awake = asyncio.Event()
+        self._ack_timer: asyncio.TimerHandle | None = None
+
+    # ── What a session asks of its carrier ─────────────────────────────────────────────────────────
+
+    def wake(self) -> None:
+        """There may be something to send. What is pushed in the same turn of the loop leaves together."""
+        self._awake.set()
+
+    async def send(self, frame: Frame, ack: int = 0) -> None:
+        """Send a frame about the session or the carrier, not numbered."""
+        with contextlib.suppress(ConnectionError):
+            await self._socket.send_bytes(encode_message(0, ack, [encode_frame(frame)]))
+
+    async def end(self, kind: Ending, reason: str) -> None:
+        """Close the WebSocket."""
+        text = reason.encode()[:CLOSE_REASON_MAX].decode(errors="ignore").encode()
+        await self._socket.close(code=CLOSE_CODES[kind], message=text)
+
+    # ── Reading ────────────────────────────────────────────────────────────────────────────────────
+
+    async def greeted(self, timeout: float) -> Hello:
+        """Wait for the first message.
+
+        Raises:
+            ProtocolError: it is no greeting, too long, or does not come within ``timeout`` seconds.
+        """
+        try:
+            message = await self._socket.receive(timeout)
+        except TimeoutError as error:
+            raise ProtocolError(f"no greeting within {timeout:g} s") from error
+        if message.type is not WSMsgType.BINARY or len(message.data) > GREETING_MAX:
+            raise ProtocolError("the first message is no greeting")
+        frames = [frame for each in self._reader.feed(message.data) for frame in frames_of(each.body)]
+        match frames:
+            case [Hello() as hello]:
+                return hello
+            case _:
+                raise ProtocolError("the first message is no greeting")
+
+    async def run(self, session: Session) -> None:
+        """Move messages both ways until the WebSocket closes."""
+        writer = asyncio.create_task(self._write(session))
+        self.wake()
+        try:
+            async for message in self._socket:
+                if message.type is not WSMsgType.BINARY:
+                    raise ProtocolError("a text message on a binary protocol")
+                await self._take(message.data, session)
+        except ProtocolError as error:
+            session.end()
+            await self.send(Goaway(0, "protocol", str(error)))
+            await self.end("protocol", str(error))
+        finally:
+            writer.cancel()
+            if self._ack_timer:
+                self._ack_timer.cancel()
+            session.detach(self)
+
+    async def _take(self, data: bytes, session: Session) -> None:
+        for message in self._reader.feed(data):
+            session.receive(message)
+            if message.number == 0:
+                for frame in frames_of(message.body):
+                    await self._answer(frame, session)
+        if session.link.ack_due:
+            self.wake()
+        elif session.link.ack_at is not None and self._ack_timer is None:
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._ack_timer = None
+        self.wake()
+
+    async def _answer(self, frame: Frame, session: Session) -> None:
+        """Answer a frame about the carrier or the session."""
+        match frame:
+            case Ping(stamp=stamp):
+                await self.send(Pong(0, stamp), session.link.received)
+            case Unrecognized(socket=socket, kind=kind):
+                await self.send(Unknown(socket, kind), session.link.received)
+            case Goaway():
+                session.end()
+                await self.end("ended", "")
+            case Pong() | Unknown():
+                pass
+            case _:
+                raise ProtocolError(f"{type(frame).__name__} in a message without a number")
+
+    # ── Writing ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _write(self, session: Session) -> None:
+        """Send what the session has for this carrier, whenever it has something."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self._awake.wait()
+                self._awake.clear()
+                for message in session.take(self):
+                    await self._socket.send_bytes(message)

@@ -1,0 +1,24 @@
+"""How fast something may be done. Pure."""
+
+from __future__ import annotations
+
+__all__ = ["Pace"]
+
+
+class Pace:
+    """So many a second on average, and so many at once (a token bucket).
+
+    Args:
+        rate: how many a second.
+        burst: how many may come at once after a pause.
+    """
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._interval = 1 / rate
+        self._lead = burst * self._interval
+        self._next = float("-inf")
+
+    def delay(self, now: float) -> float:
+        """Seconds that the next one has to wait; it counts as done then."""
+        self._next = max(self._next, now - self._lead) + self._interval
+        return max(0.0, self._next - now)

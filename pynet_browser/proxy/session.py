@@ -1,0 +1,346 @@
+"""One session on the proxy: its link, its sockets and requests, and the limits that hold for it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+
+from pynet_browser.errors import ProtocolError
+from pynet_browser.link import Link
+from pynet_browser.proxy.limits import Pace
+from pynet_browser.proxy.resolver import DialError
+from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.window import Budget
+from pynet_browser.wire import (
+    Address,
+    Close,
+    Connect,
+    Data,
+    Failed,
+    Frame,
+    Goaway,
+    Message,
+    Reset,
+    Resolve,
+    Resolved,
+    Reverse,
+    Reversed,
+    Shutdown,
+    Unknown,
+    Unrecognized,
+    Window,
+    data_header,
+    encode_frame,
+    frames_of,
+)
+
+if TYPE_CHECKING:
+    from pynet_browser.proxy.sessions import Sessions
+
+__all__ = ["Carrier", "Ending", "Session"]
+
+WINDOW_BUDGET = 32 << 20
+"""Bytes that the windows of a session's sockets may grow by, together."""
+
+TRANSITIONS: dict[str, dict[str, str]] = {
+    "attached": {"attach": "attached", "lose": "detached", "end": "ended"},
+    "detached": {"attach": "attached", "end": "ended"},
+    "ended": {},
+}
+"""``detached``: no carrier, and the grace period runs."""
+
+
+Ending: TypeAlias = Literal["refused", "protocol", "ended", "replaced"]
+"""Why a carrier is closed."""
+
+
+class Carrier(Protocol):
+    """What a session asks of what moves its messages."""
+
+    def wake(self) -> None:
+        """Come and take what is to be sent."""
+
+    async def send(self, frame: Frame, ack: int = 0) -> None:
+        """Send a frame about the session, not numbered."""
+
+    async def end(self, kind: Ending, reason: str) -> None:
+        """Stop carrying."""
+
+
+class Session:
+    """One page's session.
+
+    Attributes:
+        name: what it is called, also in logs.
+        key: the secret without which it cannot be resumed.
+        link: its numbered messages.
+        peer_window: credit that the page grants each new socket.
+        held: bytes that came from the page and that hosts have not taken.
+    """
+
+    def __init__(self, name: str, key: str, sessions: Sessions, peer_window: int, peer_replay: int) -> None:
+        self.name = name
+        self.key = key
+        self.peer_window = peer_window
+        self.budget = Budget(WINDOW_BUDGET)
+        self.link = Link()
+        self.link.peer_replay = peer_replay
+        self.held = 0
+        self._sessions = sessions
+        self._state = "detached"
+        self._carrier: Carrier | None = None
+        self._greeting: list[bytes] = []
+        self._expiry: asyncio.TimerHandle | None = None
+        self._sockets: dict[int, HostSocket] = {}
+        self._newest_socket = 0
+        self._paused: set[HostSocket] = set()
+        self._requests: set[asyncio.Task[None]] = set()
+        self._replaced: set[asyncio.Task[None]] = set()
+        self._accounted = 0
+        limits = sessions.config.limits
+        self._pace = Pace(limits.connects_per_second, limits.connect_burst)
+
+    # ── Carriers ───────────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, carrier: Carrier, seen: int, welcome: bytes) -> None:
+        """A carrier is let in and is now the one in use.
+
+        Args:
+            carrier: it.
+            seen: how many messages the page has received; those after it are sent again.
+            welcome: the message to send before all else.
+
+        Raises:
+            ProtocolError: the page cannot have seen so many, or so few.
+        """
+        self._greeting = [welcome, *self.link.replay(seen)]
+        self._turn("attach")
+        if self._expiry:
+            self._expiry.cancel()
+        if self._carrier:
+            ending = asyncio.create_task(self._carrier.end("replaced", "the session has a newer carrier"))
+            self._replaced.add(ending)
+            ending.add_done_callback(self._replaced.discard)
+        self._carrier = carrier
+        self._room_changed()
+
+    def detach(self, carrier: Carrier) -> None:
+        """A carrier is gone."""
+        if carrier is not self._carrier or self._state != "attached":
+            return
+        self._turn("lose")
+        self._carrier = None
+        self._expiry = asyncio.get_running_loop().call_later(self._sessions.config.grace, self.end)
+
+    def end(self) -> None:
+        """Close every socket and be forgotten."""
+        if self._state == "ended":
+            return
+        self._turn("end")
+        if self._expiry:
+            self._expiry.cancel()
+        for socket in list(self._sockets.values()):
+            socket.abort()
+        for request in self._requests:
+            request.cancel()
+        self._sessions.buffered -= self._accounted
+        self._accounted = 0
+        self._sessions.forget(self)
+
+    async def say_goodbye(self, code: str, message: str) -> None:
+        """End the session and tell the page why."""
+        carrier = self._carrier
+        self.end()
+        if carrier:
+            await carrier.send(Goaway(0, code, message), self.link.received)
+            await carrier.end("ended", message)
+
+    # ── Messages ───────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, carrier: Carrier) -> Iterable[bytes]:
+        """What ``carrier`` should send now; nothing if it is no longer the one in use."""
+        if carrier is not self._carrier:
+            return ()
+        greeting, self._greeting = self._greeting, []
+        messages = self.link.take(time.monotonic())
+        self._account()
+        return itertools.chain(greeting, messages)
+
+    def receive(self, message: Message) -> None:
+        """Take in a message from any carrier of this session.
+
+        Raises:
+            ProtocolError: the session cannot go on.
+        """
+        if self._state == "ended":
+            raise ProtocolError("the session has ended")
+        if self.link.acknowledge(message.ack):
+            self._room_changed()
+        if message.number:
+            for each in self.link.receive(message, time.monotonic()):
+                for frame in frames_of(each.body):
+                    self._dispatch(frame)
+        self._account()
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame about a socket or a request."""
+        self.link.push(encode_frame(frame))
+        self._sending()
+
+    def send_data(self, socket: int, data: bytes | memoryview) -> None:
+        """Send bytes of a socket; they must not change afterwards."""
+        self.link.push(data_header(socket, len(data)), data)
+        self._sending()
+
+    def _sending(self) -> None:
+        self._account()
+        if self._carrier:
+            self._carrier.wake()
+
+    def _dispatch(self, frame: Frame) -> None:
+        handler = self._HANDLERS.get(type(frame))
+        if handler is None:
+            raise ProtocolError(f"{type(frame).__name__} from a client in a numbered message")
+        handler(self, frame)
+
+    # ── How much ───────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held for this session in all."""
+        return self.link.buffered + self.held
+
+    @property
+    def full(self) -> bool:
+        """Whether sockets should stop reading: the page acknowledges too little, or all pages together do.
+
+        A session that holds less than its share always goes on, so that none can starve the others.
+        """
+        limits = self._sessions.config.limits
+        if self.link.room <= 0:
+            return True
+        share = limits.buffered_total // limits.sessions
+        return self._sessions.buffered >= limits.buffered_total and self.buffered > share
+
+    def pause(self, socket: HostSocket) -> None:
+        """Tell ``socket`` when the session is no longer full."""
+        self._paused.add(socket)
+
+    def hold(self, size: int) -> bool:
+        """A host does not take data as fast as the page sends it; false if no more may be held."""
+        self.held += size
+        self._account()
+        limits = self._sessions.config.limits
+        return self.buffered <= limits.buffered_per_session
+
+    def released(self, size: int) -> None:
+        """What was held has gone out."""
+        self.held -= size
+        self._account()
+
+    def _account(self) -> None:
+        buffered = self.buffered if self._state != "ended" else 0
+        self._sessions.buffered += buffered - self._accounted
+        self._accounted = buffered
+
+    def _room_changed(self) -> None:
+        if self._paused and not self.full:
+            sockets, self._paused = self._paused, set()
+            for socket in sockets:
+                socket.go_on()
+
+    # ── Sockets ────────────────────────────────────────────────────────────────────────────────────
+
+    def forget(self, socket: HostSocket) -> None:
+        """A socket is closed."""
+        if self._sockets.pop(socket.id, None):
+            self._sessions.sockets -= 1
+        self._paused.discard(socket)
+
+    def _connect(self, frame: Connect) -> None:
+        if frame.socket % 2 == 0 or frame.socket <= self._newest_socket:
+            raise ProtocolError(f"{frame.socket} is no id for a new socket")
+        self._newest_socket = frame.socket
+        limits = self._sessions.config.limits
+        if len(self._sockets) >= limits.sockets_per_session:
+            self.send(
+                Reset(frame.socket, "EMFILE", self._too_many(len(self._sockets), "sockets_per_session"))
+            )
+        elif self._sessions.sockets >= limits.sockets:
+            self.send(Reset(frame.socket, "ENFILE", self._too_many(self._sessions.sockets, "sockets")))
+        else:
+            self._sessions.sockets += 1
+            socket = HostSocket(frame.socket, self)
+            self._sockets[frame.socket] = socket
+            socket.dial(self._sessions.resolver, frame, self._pace.delay(time.monotonic()))
+
+    @staticmethod
+    def _too_many(count: int, limit: str) -> str:
+        return f"{count} sockets are open, the most that the proxy allows (limits.{limit})"
+
+    def _to_socket(self, frame: Frame) -> None:
+        # Frames for an id that is gone crossed its end on the way.
+        if socket := self._sockets.get(frame.socket):
+            socket.receive(frame)
+
+    # ── Requests ───────────────────────────────────────────────────────────────────────────────────
+
+    def _request(self, frame: Frame) -> None:
+        if len(self._requests) >= self._sessions.config.limits.resolves_per_session:
+            self.send(Failed(frame.socket, "EAI_AGAIN", "too many names are being resolved for this page"))
+        else:
+            request = asyncio.create_task(self._answer(frame))
+            self._requests.add(request)
+            request.add_done_callback(self._requests.discard)
+
+    async def _answer(self, frame: Frame) -> None:
+        try:
+            self.send(await self._resolved(frame))
+        except DialError as error:
+            self.send(Failed(frame.socket, error.code, error.message))
+
+    async def _resolved(self, frame: Frame) -> Frame:
+        resolver = self._sessions.resolver
+        if isinstance(frame, Reverse):
+            host, service = await resolver.reverse(
+                frame.address.host, frame.address.port, datagram=bool(frame.datagram)
+            )
+            return Reversed(frame.socket, host, service)
+        assert isinstance(frame, Resolve)
+        port = await resolver.service_port(frame.service) if frame.service else 0
+        if not frame.host:
+            return Resolved(frame.socket, port, "", ())
+        found = await resolver.resolve(frame.host, frame.family)
+        return Resolved(frame.socket, port, found.canonical, _addresses(found.addresses, port))
+
+    def _unrecognized(self, frame: Unrecognized) -> None:
+        self.send(Unknown(frame.socket, frame.kind))
+
+    def _unknown(self, frame: Unknown) -> None:
+        """The page is older than this proxy; whatever was told it was not needed."""
+
+    def _turn(self, event: str) -> None:
+        try:
+            self._state = TRANSITIONS[self._state][event]
+        except KeyError:
+            raise ProtocolError(f"{event!r} cannot happen to a session that is {self._state}") from None
+
+    _HANDLERS: ClassVar[dict[type[Frame], Callable[[Session, Any], None]]] = {
+        Connect: _connect,
+        Data: _to_socket,
+        Window: _to_socket,
+        Shutdown: _to_socket,
+        Close: _to_socket,
+        Reset: _to_socket,
+        Resolve: _request,
+        Reverse: _request,
+        Unrecognized: _unrecognized,
+        Unknown: _unknown,
+    }
+
+
+def _addresses(hosts: Sequence[str], port: int) -> tuple[Address, ...]:
+    return tuple(Address(6 if ":" in host else 4, host.partition("%")[0], port) for host in hosts)

@@ -1,0 +1,139 @@
+"""All sessions of the proxy: who is let in, who may come back, and how much all of them may take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+from collections.abc import Iterator
+
+from pynet_browser import __version__
+from pynet_browser.errors import ProtocolError
+from pynet_browser.proxy import guard
+from pynet_browser.proxy.config import Config
+from pynet_browser.proxy.policy import Policy
+from pynet_browser.proxy.resolver import Resolver
+from pynet_browser.proxy.session import Carrier, Session
+from pynet_browser.window import WINDOW_INITIAL
+from pynet_browser.wire import VERSION, Hello, Welcome, encode_frame, encode_message
+
+__all__ = ["KEEPALIVE", "GreetingError", "Sessions"]
+
+KEEPALIVE = 20.0
+"""Seconds between signs of life on a quiet carrier: below the minute after which many routers forget it."""
+
+
+class GreetingError(Exception):
+    """A carrier's greeting is refused.
+
+    Attributes:
+        code: ``"token"``, ``"origin"``, ``"version"``, ``"busy"`` or ``"session"``.
+        message: a sentence that says what to change.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Sessions:
+    """The sessions that exist, and what they use together."""
+
+    def __init__(self, config: Config, policy: Policy, resolver: Resolver) -> None:
+        self.config = config
+        self.policy = policy
+        self.resolver = resolver
+        self.sockets = 0
+        """Open sockets of all sessions."""
+        self.buffered = 0
+        """Bytes held for all sessions."""
+        self._sessions: dict[str, Session] = {}
+        self._unauthenticated = 0
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @contextlib.contextmanager
+    def unauthenticated(self) -> Iterator[None]:
+        """The time in which a carrier has not shown its token.
+
+        Raises:
+            GreetingError: too many are at it already.
+        """
+        if self._unauthenticated >= self.config.limits.unauthenticated:
+            raise GreetingError("busy", "too many pages are connecting at once; try again")
+        self._unauthenticated += 1
+        try:
+            yield
+        finally:
+            self._unauthenticated -= 1
+
+    def greet(self, hello: Hello, carrier: Carrier) -> Session:
+        """Let a carrier in: to a new session, or to the one it names.
+
+        Raises:
+            GreetingError: it may not come in.
+        """
+        if refusal := guard.check_token(hello.token, self.config):
+            raise GreetingError(refusal.code, refusal.message)
+        if hello.version != VERSION:
+            raise GreetingError(
+                "version",
+                f"the page speaks version {hello.version} of the protocol and the proxy version {VERSION}; "
+                f"install pynet-browser {__version__} in the page, or the page's version here",
+            )
+        session = self._resumed(hello) if hello.session else self._created(hello)
+        # Read before messages are sent again: the peer learns what arrived until now.
+        welcome = Welcome(
+            0,
+            VERSION,
+            session.name,
+            session.key,
+            session.link.received,
+            WINDOW_INITIAL,
+            session.link.replay_limit,
+            int(self.config.grace * 1000),
+            int(KEEPALIVE * 1000),
+            (),
+            f"pynet-browser/{__version__}",
+        )
+        try:
+            session.attach(
+                carrier, hello.seen, encode_message(0, session.link.received, [encode_frame(welcome)])
+            )
+        except ProtocolError as error:
+            session.end()
+            raise GreetingError("session", f"the session cannot be resumed: {error}") from error
+        return session
+
+    def _created(self, hello: Hello) -> Session:
+        if len(self._sessions) >= self.config.limits.sessions:
+            raise GreetingError(
+                "busy", f"the proxy has {len(self._sessions)} sessions, the most it allows (limits.sessions)"
+            )
+        session = Session(secrets.token_hex(8), secrets.token_urlsafe(24), self, hello.window, hello.replay)
+        self._sessions[session.name] = session
+        return session
+
+    def _resumed(self, hello: Hello) -> Session:
+        session = self._sessions.get(hello.session)
+        if session is None or not hmac.compare_digest(session.key.encode(), hello.key.encode()):
+            raise GreetingError(
+                "session",
+                "the proxy no longer knows this session: it was restarted, or the connection was gone for "
+                f"longer than its grace period of {self.config.grace:g} s",
+            )
+        return session
+
+    def forget(self, session: Session) -> None:
+        """A session has ended."""
+        self._sessions.pop(session.name, None)
+
+    async def close(self) -> None:
+        """End every session: the proxy stops."""
+        sessions = list(self._sessions.values())
+        await asyncio.gather(
+            *(session.say_goodbye("shutdown", "the proxy was stopped") for session in sessions)
+        )

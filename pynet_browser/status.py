@@ -1,0 +1,120 @@
+"""What ``pynet_browser.status()`` tells, for programs and for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+__all__ = ["SocketStatus", "Status"]
+
+
+@dataclass(frozen=True, slots=True)
+class SocketStatus:
+    """One open socket.
+
+    Attributes:
+        fd: its file descriptor.
+        family: ``AF_INET`` or ``AF_INET6``.
+        state: idle, connecting, established, closeWait (the peer has finished sending), finWait (we have),
+            finished (both) or failed.
+        local: host and port at the proxy's end, when connected.
+        peer: host and port of the other end, when connected.
+        received: bytes that came in.
+        sent: bytes that were given to the proxy.
+        queued: bytes that came in and were not read.
+    """
+
+    fd: int | None
+    family: int
+    state: str
+    local: tuple[str, int] | None
+    peer: tuple[str, int] | None
+    received: int
+    sent: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The network of this page.
+
+    Attributes:
+        installed: whether there is one; if not, all else is empty.
+        url: the proxy's address.
+        proxy: what the proxy calls itself.
+        state: ``attached``; ``detached`` while a lost connection is being replaced; ``closed``.
+        round_trip: seconds to the proxy and back, as last measured.
+        reconnects: how often the connection to the proxy was replaced.
+        buffered: bytes that wait to be sent or acknowledged.
+        blocking: whether a blocking call made where ``status()`` was called can wait.
+        sockets: the open sockets, oldest first.
+    """
+
+    installed: bool = False
+    url: str = ""
+    proxy: str = ""
+    state: str = "closed"
+    round_trip: float | None = None
+    reconnects: int = 0
+    buffered: int = 0
+    blocking: bool = False
+    sockets: Sequence[SocketStatus] = ()
+
+    @classmethod
+    def of(cls, reported: dict[str, Any], *, blocking: bool) -> Status:
+        """From what the page's side reports (times in milliseconds)."""
+        milliseconds = reported["roundTrip"]
+        return cls(
+            installed=True,
+            url=reported["url"],
+            proxy=reported["proxy"],
+            state=reported["state"],
+            round_trip=None if milliseconds is None else milliseconds / 1000,
+            reconnects=reported["reconnects"],
+            buffered=reported["buffered"],
+            blocking=blocking,
+            sockets=tuple(SocketStatus(**{**each, **_pairs(each)}) for each in reported["sockets"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if not self.installed:
+            return "pynet_browser is not installed: await pynet_browser.install(url, token=…)"
+        return "\n".join([self._summary(), *("  " + "  ".join(map(str, row)) for row in self._rows())])
+
+    def _repr_html_(self) -> str:
+        if not self.installed:
+            return f"<p>{escape(str(self))}</p>"
+        head = "".join(f"<th>{name}</th>" for name in ("fd", "state", "peer", "received", "sent"))
+        rows = (
+            "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
+            for row in self._rows()
+        )
+        return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{''.join(rows)}</table>"
+
+    def _summary(self) -> str:
+        round_trip = "" if self.round_trip is None else f", round trip {self.round_trip * 1000:.1f} ms"
+        waiting = "blocking calls can wait here" if self.blocking else "blocking calls cannot wait here"
+        return f"{self.url} ({self.proxy}): {self.state}{round_trip}; {len(self.sockets)} sockets; {waiting}"
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return [
+            (
+                each.fd,
+                each.state,
+                f"{each.peer[0]} {each.peer[1]}" if each.peer else "–",
+                each.received,
+                each.sent,
+            )
+            for each in self.sockets
+        ]
+
+
+def _pairs(reported: dict[str, Any]) -> dict[str, tuple[str, int] | None]:
+    """Addresses as Python writes them."""
+    return {end: tuple(reported[end]) if reported[end] else None for end in ("local", "peer")}

@@ -1,0 +1,1 @@
+"""What the C layer cannot carry, one file for each standard module that is patched."""

@@ -1,0 +1,230 @@
+"""The methods of ``socket.socket`` that need more than the C layer gives.
+
+The C methods do the work. Around them: flags, which Pyodide does not pass on; errors, which come from C as a
+number and leave here with the proxy's sentence; and large sends, which are cut so that a wait never copies
+all that is left.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pynet_browser.errors import BlockingError, PolicyError
+from pynet_browser.stdlib.patches import Patches
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from pynet_browser.runtime import Network
+
+__all__ = ["patch"]
+
+SEND_PIECE = 512 * 1024
+"""Most bytes given to C at once: a call that has to wait copies what it was given."""
+
+IGNORED_SENDING = socket.MSG_NOSIGNAL | getattr(socket, "MSG_MORE", 0)
+"""Flags of send that ask for nothing we could do otherwise."""
+
+
+def patch(patches: Patches, network: Network) -> None:
+    """Put our methods on ``socket.socket``; code that imported the class earlier gets them too."""
+    methods = SocketMethods(network)
+    for name in (
+        "connect",
+        "connect_ex",
+        "recv",
+        "recv_into",
+        "recvfrom",
+        "recvfrom_into",
+        "send",
+        "sendall",
+    ):
+        patches.set(socket.socket, name, getattr(methods, name)())
+
+
+class SocketMethods:
+    """Makes each method; what they share is the network."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    # Each of these returns a plain function, so that Python binds it to the socket it is called on.
+
+    def connect(self) -> Callable[..., None]:
+        """``socket.connect``."""
+        native, error_of = _socket.socket.connect, self._error
+
+        def connect(self: socket.socket, address: Any, /) -> None:
+            try:
+                native(self, address)
+            except OSError as error:
+                raise error_of(self, "connect", error) from None
+
+        return connect
+
+    def connect_ex(self) -> Callable[..., int]:
+        """``socket.connect_ex``: a number for what the system says, an exception for a name not found."""
+        native, error_of = _socket.socket.connect_ex, self._error
+
+        def connect_ex(self: socket.socket, address: Any, /) -> int:
+            number = native(self, address)
+            if number == errno.EHOSTUNREACH:
+                error = error_of(self, "connect_ex", OSError(number, os.strerror(number)))
+                if isinstance(error, socket.gaierror):
+                    raise error
+            return number
+
+        return connect_ex
+
+    def recv(self) -> Callable[..., bytes]:
+        """``socket.recv``."""
+        native, error_of, flagged = _socket.socket.recv, self._error, self._recv_flagged
+
+        def recv(self: socket.socket, bufsize: int, flags: int = 0, /) -> bytes:
+            try:
+                return native(self, bufsize) if not flags else flagged(self, bufsize, flags)
+            except OSError as error:
+                raise error_of(self, "recv", error) from None
+
+        return recv
+
+    def recv_into(self) -> Callable[..., int]:
+        """``socket.recv_into``."""
+        native, error_of, flagged = _socket.socket.recv_into, self._error, self._recv_flagged
+
+        def recv_into(self: socket.socket, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+            try:
+                if not flags:
+                    return native(self, buffer, nbytes)
+                with memoryview(buffer).cast("B") as view:
+                    data = flagged(self, nbytes or len(view), flags)
+                    view[: len(data)] = data
+                return len(data)
+            except OSError as error:
+                raise error_of(self, "recv_into", error) from None
+
+        return recv_into
+
+    def recvfrom(self) -> Callable[..., tuple[bytes, None]]:
+        """``socket.recvfrom``: a stream's data has no sender, as on Linux."""
+
+        def recvfrom(self: socket.socket, bufsize: int, flags: int = 0, /) -> tuple[bytes, None]:
+            return self.recv(bufsize, flags), None
+
+        return recvfrom
+
+    def recvfrom_into(self) -> Callable[..., tuple[int, None]]:
+        """``socket.recvfrom_into``."""
+
+        def recvfrom_into(
+            self: socket.socket, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0
+        ) -> tuple[int, None]:
+            return self.recv_into(buffer, nbytes, flags), None
+
+        return recvfrom_into
+
+    def send(self) -> Callable[..., int]:
+        """``socket.send``."""
+        native, error_of = _socket.socket.send, self._error
+
+        def send(self: socket.socket, data: ReadableBuffer, flags: int = 0, /) -> int:
+            try:
+                if flags:
+                    _check_send_flags(self, flags)
+                if len(memoryview(data)) > SEND_PIECE:
+                    data = memoryview(data).cast("B")[:SEND_PIECE]
+                return native(self, data)
+            except OSError as error:
+                raise error_of(self, "send", error) from None
+
+        return send
+
+    def sendall(self) -> Callable[..., None]:
+        """``socket.sendall``: the timeout is for all of it."""
+        native, error_of = _socket.socket.sendall, self._error
+
+        def sendall(self: socket.socket, data: ReadableBuffer, flags: int = 0, /) -> None:
+            view = memoryview(data).cast("B")
+            timeout = self.gettimeout()
+            deadline = None if timeout is None else time.monotonic() + timeout
+            try:
+                if flags:
+                    _check_send_flags(self, flags)
+                for start in range(0, len(view) or 1, SEND_PIECE):
+                    if start and deadline is not None:
+                        _wait(self, select.POLLOUT, deadline - time.monotonic())
+                    native(self, view[start : start + SEND_PIECE])
+            except OSError as error:
+                raise error_of(self, "sendall", error) from None
+
+        return sendall
+
+    # ── What they share ────────────────────────────────────────────────────────────────────────────
+
+    def _error(self, sock: socket.socket, call: str, error: OSError) -> OSError:
+        """The exception a program should see for what C raised."""
+        if error.errno == errno.EDEADLK:
+            return BlockingError(call)
+        if error.errno is None or isinstance(error, BlockingIOError | socket.gaierror | BlockingError):
+            return error
+        code, message = self._network.explain(sock.fileno()) or ("", "")
+        if code.startswith("EAI_"):
+            return socket.gaierror(
+                getattr(socket, code, socket.EAI_FAIL), message or os.strerror(error.errno)
+            )
+        if not message or getattr(errno, code, None) != error.errno:
+            return error
+        if error.errno == errno.EACCES:
+            return PolicyError(error.errno, message)
+        return OSError(error.errno, message)
+
+    def _recv_flagged(self, sock: socket.socket, size: int, flags: int) -> bytes:
+        """What the C layer would take for a plain recv."""
+        if flags & ~(socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_WAITALL | socket.MSG_NOSIGNAL):
+            raise OSError(
+                errno.EOPNOTSUPP, "only MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL and MSG_NOSIGNAL are supported"
+            )
+        native = _socket.socket.recv
+        whole = bool(flags & socket.MSG_WAITALL) and not flags & socket.MSG_DONTWAIT
+        if flags & socket.MSG_PEEK:
+            _wait(sock, select.POLLIN, _patience(sock, flags))
+            # Without data, C's recv has the right answer: the end, or the error.
+            return self._network.peek(sock.fileno(), size) or native(sock, size)
+        if flags & socket.MSG_DONTWAIT:
+            _wait(sock, select.POLLIN, 0.0)
+        data = native(sock, size)
+        while whole and 0 < len(data) < size:
+            more = native(sock, size - len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+
+def _check_send_flags(sock: socket.socket, flags: int) -> None:
+    if flags & ~(socket.MSG_DONTWAIT | IGNORED_SENDING):
+        raise OSError(errno.EOPNOTSUPP, "only MSG_DONTWAIT, MSG_MORE and MSG_NOSIGNAL are supported")
+    if flags & socket.MSG_DONTWAIT:
+        _wait(sock, select.POLLOUT, 0.0)
+
+
+def _patience(sock: socket.socket, flags: int) -> float | None:
+    return 0.0 if flags & socket.MSG_DONTWAIT else sock.gettimeout()
+
+
+def _wait(sock: socket.socket, events: int, timeout: float | None) -> None:
+    """Wait as a C method would: ``timeout`` in seconds, None for ever, 0 not at all."""
+    poller = select.poll()
+    poller.register(sock, events)
+    if poller.poll(None if timeout is None else max(0.0, timeout) * 1000):
+        return
+    if timeout == 0:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    raise TimeoutError("timed out")

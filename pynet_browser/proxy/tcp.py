@@ -9,7 +9,7 @@ import socket as host_socket
 import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.proxy.resolver import DialError, Resolver
@@ -93,11 +93,10 @@ class HostSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The host has accepted."""
-        assert isinstance(transport, asyncio.Transport)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
         if self._state != "dialing":  # the page let go at the last moment
-            transport.abort()
+            self._transport.abort()
             return
-        self._transport = transport
         self._turn("connected")
         local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         self._session.send(Connected(self.id, _address(local), _address(peer)))

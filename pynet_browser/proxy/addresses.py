@@ -220,7 +220,6 @@ def _ipv4(value: int) -> IPv4Address:
 def _numeric(name: str) -> str | None:
     """The address the operating system sees in a name of digits, such as ``127.1``."""
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return str(IPv4Address(socket.inet_aton(name)))
     except OSError:
         return None
-    return str(found[0][4][0])

@@ -38,10 +38,8 @@ def test_everything_is_caught_as_the_package_s_own(name):
 
 
 def test_every_exception_of_the_module_is_public():
-    classes = inspect.getmembers(
-        errors, lambda value: inspect.isclass(value) and value.__module__ == errors.__name__
-    )
-    assert sorted(name for name, _ in classes) == sorted(errors.__all__)
+    classes = inspect.getmembers(errors, inspect.isclass)
+    assert {name for name, value in classes if value.__module__ == errors.__name__} == set(errors.__all__)
 
 
 def test_a_protocol_error_keeps_its_sentence():
@@ -63,9 +61,9 @@ def test_a_call_that_cannot_wait_is_an_os_error_with_a_way_out():
     assert not isinstance(error, BlockingIOError)  # a program would try again for ever
     assert error.errno == errno.EDEADLK
     assert error.strerror == (
-        "recv() would have to wait, and Python cannot be suspended here: this browser lacks JSPI, or the code was "
-        "started with runPython or straight from a JavaScript callback. Start it with runPythonAsync or in a "
-        "coroutine, or make the socket non-blocking"
+        "recv() would have to wait, and Python cannot be suspended here: this browser lacks JSPI, or "
+        "the code was started with runPython or straight from a JavaScript callback. Start it with "
+        "runPythonAsync or in a coroutine, or make the socket non-blocking"
     )
 
 

@@ -32,6 +32,9 @@ COMMENT_OR_STRING = re.compile(
     r"""/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'""", re.DOTALL | re.VERBOSE
 )
 
+TEMPLATE = re.compile(r"`(?:\\.|[^`\\])*`")
+EXPRESSION = re.compile(r"\$\{([^}]*)\}")
+
 
 def imports_of(source: str) -> Iterator[str]:
     """Modules imported anywhere in a Python source, in functions too."""
@@ -45,6 +48,7 @@ def imports_of(source: str) -> Iterator[str]:
 def globals_of(source: str) -> set[str]:
     """Those of IMPURE_NAMES that a JavaScript source uses, not as the name of a property or of a key."""
     code = COMMENT_OR_STRING.sub('""', source)
+    code = TEMPLATE.sub(lambda template: ";".join(EXPRESSION.findall(template[0])), code)
     return {
         name for name in IMPURE_NAMES if re.search(rf"(?<![\w.#$]){re.escape(name)}(?![\w$])(?!\s*:)", code)
     }
@@ -79,6 +83,7 @@ def test_an_impure_python_module_is_told_from_a_pure_one():
         ("later(queueMicrotask);", {"queueMicrotask"}),
         ("// fetch /* */ \n/* setTimeout(\n) */ say('document')", set()),
         ('import { x } from "./window.js"; frame.window = { window: 1 };', set()),
+        ("say(`a window of ${size}`); say(`${document.title}`);", {"document"}),
         ("this.#fetch(); prefetch(); openWebSocket(url);", set()),
     ],
 )

@@ -13,10 +13,16 @@ from pynet_browser import keepalive, link, window, wire
 from tests.unit.vectors import ROOT
 
 DUMP = """
-const [wire, link, window] = await Promise.all(["wire", "link", "window"].map((name) => import(`./js/${name}.js`)));
-const constants = ({ ...module }) => Object.fromEntries(Object.entries(module).filter(([, value]) => value > 0));
-const layouts = Object.entries(wire.LAYOUTS).map(([type, { kind, fields }]) => [type, kind, fields.map(([name]) => name)]);
-console.log(JSON.stringify({ layouts, wire: constants(wire), link: constants(link), window: constants(window) }));
+const answer = {};
+for (const name of ["wire", "link", "window"]) {
+  const exported = Object.entries(await import(`./js/${name}.js`));
+  answer[name] = Object.fromEntries(exported.filter(([, value]) => typeof value === "number"));
+}
+const { LAYOUTS } = await import("./js/wire.js");
+answer.layouts = Object.entries(LAYOUTS).map(([type, { kind, fields }]) => {
+  return [type, kind, fields.map(([name]) => name)];
+});
+console.log(JSON.stringify(answer));
 """
 
 

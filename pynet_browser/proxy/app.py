@@ -52,11 +52,17 @@ access_log = logging.getLogger("pynet_browser.access")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_app(config: Config) -> web.Application:
+def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     """Makes the proxy.
+
+    Args:
+        config: what it was told.
+        assets: the files it serves; None looks for them in the usual places.
 
     The parts that answer for sessions find what they need in the application, under ``CONFIG``, ``POLICY``,
     ``RESOLVER`` and ``SESSIONS``. They call ``guard.check_origin`` themselves; the Host header was checked.
+
+    Serve it with ``access_log=None``: aiohttp's own log has whole URLs, the token among them.
     """
     # Imported here, since these modules import the keys above.
     from pynet_browser.proxy.carriers import websocket
@@ -69,7 +75,7 @@ def create_app(config: Config) -> web.Application:
     app[POLICY] = policy
     app[RESOLVER] = resolver
     app[SESSIONS] = Sessions(config, policy, resolver)
-    app[ASSETS] = Assets.find(config)
+    app[ASSETS] = assets or Assets.find(config)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sessions)
     app.router.add_get("/pynet", websocket.handle)

@@ -73,6 +73,38 @@ class Network {
   }
 
   /**
+   * Family, kind and protocol of a socket, which Emscripten's getsockopt does not tell.
+   * @param {number} fd
+   */
+  describe(fd) {
+    const sock = this.system.find(fd);
+    return sock && [sock.family, sock.type, sock.protocol];
+  }
+
+  /**
+   * Start to connect a socket; Pyodide's _socket is built without IPv6 and refuses its addresses.
+   * @param {number} fd @param {string} host @param {number} port
+   * @returns {string} name of the errno, or empty
+   */
+  connect(fd, host, port) {
+    try {
+      this.system.find(fd)?.connect(host, port);
+      return "";
+    } catch (error) {
+      return /** @type {SocketError} */ (error).code ?? "EIO";
+    }
+  }
+
+  /**
+   * Addresses of both ends, each host and port, or null; for IPv6 as above.
+   * @param {number} fd
+   */
+  addresses(fd) {
+    const sock = this.system.find(fd);
+    return sock && [[sock.saddr, sock.sport], sock.daddr === undefined ? null : [sock.daddr, sock.dport]];
+  }
+
+  /**
    * The last error a socket reported: its code and its sentence, empty where the code says it all.
    * @param {number} fd
    */

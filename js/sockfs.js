@@ -37,6 +37,7 @@ const SHUT_RDWR = 2;
 const POLLFD_SIZE = 8;
 const POLLERR = 8;
 const POLLHUP = 16;
+const POLLNVAL = 32;
 /** What readable and writable are also called (musl's poll.h). */
 const POLLRDNORM = 64;
 const POLLWRNORM = 256;
@@ -47,6 +48,8 @@ const TIMER_MAX = 2 ** 31 - 1;
 /**
  * @typedef {import("./connection.js").Connection} Connection
  * @typedef {any} Module Emscripten's module object, as Pyodide extends it
+ * @typedef {{sock: OpenSocket | null, events: number, revents: number}} Polled a pollfd; `revents` is the
+ *   index of that member in HEAP16
  */
 
 /** What of the module we build on; install says which is missing. */
@@ -162,13 +165,15 @@ export class SocketFileSystem {
     const node = FS.createNode(SOCKFS.root, name, S_IFSOCK, 0);
     const sock = new OpenSocket(this, family, protocol);
     node.sock = sock;
-    sock.stream = FS.createStream({
-      path: name,
-      node,
-      flags: O_RDWR | (type & O_NONBLOCK),
-      seekable: false,
-      stream_ops: this.streamOps,
-    });
+    sock.opened(
+      FS.createStream({
+        path: name,
+        node,
+        flags: O_RDWR | (type & O_NONBLOCK),
+        seekable: false,
+        stream_ops: this.streamOps,
+      }),
+    );
     this.#open.add(sock);
     return sock;
   }
@@ -191,12 +196,10 @@ export class SocketFileSystem {
       write: this.guarded((stream, buffer, offset, length) => {
         return stream.node.sock.send(new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length));
       }),
-      dup: this.guarded((stream) => {
-        stream.node.sock.references++;
-      }),
+      dup: this.guarded((stream) => stream.node.sock.opened(stream)),
       close: this.guarded((stream) => {
         const { node } = stream;
-        if (--node.sock.references > 0) return;
+        if (!node.sock.closed(stream)) return;
         this.#open.delete(node.sock);
         this.module.FS.destroyNode(node); // Emscripten's own sockets stay in its name table for ever
         node.sock.socket.close();
@@ -226,7 +229,8 @@ export class SocketFileSystem {
   #poll(fds, count, timeout) {
     try {
       const wanted = this.#pollfds(fds, count);
-      const ready = wanted.some(({ sock, events }) => !sock || sock.events & (events | POLLERR | POLLHUP));
+      if (this.suspends && wanted.some(({ sock }) => !sock)) return this.#withInvalid(wanted);
+      const ready = wanted.some(({ sock, events }) => sock && sock.events & (events | POLLERR | POLLHUP));
       if (timeout === 0 || ready) return null;
       if (this.suspends) return this.#anyReady(wanted, timeout);
       this.#pollMustFail = wanted.length > 0;
@@ -241,12 +245,27 @@ export class SocketFileSystem {
     const { HEAP32, HEAP16 } = this.module;
     return Array.from({ length: count }, (_, index) => {
       const at = fds + POLLFD_SIZE * index;
-      return { sock: this.find(HEAP32[at >> 2]), events: HEAP16[(at + 4) >> 1] };
+      return { sock: this.find(HEAP32[at >> 2]), events: HEAP16[(at + 4) >> 1], revents: (at + 6) >> 1 };
     });
   }
 
   /**
-   * @param {{sock: OpenSocket | null, events: number}[]} wanted
+   * The answer where a descriptor is not open: Emscripten's poll masks POLLNVAL out. Nothing has been
+   * suspended yet, so memory may be written.
+   * @param {Polled[]} wanted
+   */
+  #withInvalid(wanted) {
+    let count = 0;
+    for (const { sock, events, revents } of wanted) {
+      const ready = sock ? sock.events & (events | POLLERR | POLLHUP) : POLLNVAL;
+      this.module.HEAP16[revents] = ready;
+      if (ready) count++;
+    }
+    return Promise.resolve(count);
+  }
+
+  /**
+   * @param {Polled[]} wanted
    * @param {number} timeout
    * @returns {Promise<number>} 0 when the time is over; EINTR when poll should look again
    */
@@ -283,9 +302,10 @@ function watched(events) {
  */
 class OpenSocket {
   type = SOCK_STREAM;
-  references = 1;
-  /** @type {any} */
+  /** One of its open streams: Emscripten writes through it, and reads its flags. @type {any} */
   stream = null;
+  /** The streams of all its descriptors. @type {Set<any>} */
+  #streams = new Set();
   socket = new Socket();
 
   /**
@@ -298,6 +318,29 @@ class OpenSocket {
     this.family = family;
     this.protocol = protocol;
     this.sock_ops = new SocketOperations(this);
+  }
+
+  /** A descriptor of it was opened. @param {any} stream */
+  opened(stream) {
+    this.#streams.add(stream);
+    this.stream = stream;
+  }
+
+  /** A descriptor of it was closed; tells whether it was the last. @param {any} stream */
+  closed(stream) {
+    this.#streams.delete(stream);
+    for (const open of this.#streams) this.stream = open;
+    return this.#streams.size === 0;
+  }
+
+  /**
+   * Start to connect.
+   * @param {string} host @param {number} port
+   * @throws {SocketError}
+   */
+  connect(host, port) {
+    const family = this.family === AF_INET6 ? 6 : 4;
+    this.socket.connect(this.system.connection.session, { family, host, port, timeout: 0 });
   }
 
   // Emscripten's getpeername, getsockname and getsockopt(SO_ERROR) read these.
@@ -402,7 +445,7 @@ class SocketOperations {
     if (!sock.blocking || sock.socket.state !== "idle" || !sock.system.suspends) return undefined;
     return async (/** @type {any} */ _sock, /** @type {string} */ host, /** @type {number} */ port) => {
       try {
-        this.#begin(host, port);
+        sock.connect(host, port);
         await sock.untilReady(WRITABLE);
         return -sock.error;
       } catch (error) {
@@ -449,14 +492,8 @@ class SocketOperations {
   #connect(host, port) {
     const { sock } = this;
     if (sock.blocking && sock.socket.state === "idle") throw sock.system.failure("EDEADLK");
-    this.#begin(host, port);
+    sock.connect(host, port);
     throw sock.system.failure("EINPROGRESS");
-  }
-
-  /** @param {string} host @param {number} port */
-  #begin(host, port) {
-    const { system, socket, family } = this.sock;
-    socket.connect(system.connection.session, { family: family === AF_INET6 ? 6 : 4, host, port, timeout: 0 });
   }
 
   /** @param {number} limit */

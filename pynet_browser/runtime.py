@@ -62,6 +62,23 @@ class Network:
         """Ask the proxy for the names of an address and a port: ``host`` and ``service``; waits."""
         return self._answer("getnameinfo", self._js.reverse(family, host, port, datagram))
 
+    def describe(self, fd: int) -> tuple[int, int, int] | None:
+        """Family, kind and protocol of one of our sockets."""
+        described = self._js.describe(fd)
+        return cast(tuple[int, int, int], tuple(described)) if described else None
+
+    def connect(self, fd: int, host: str, port: int) -> str:
+        """Start to connect; the name of an errno if that is not possible, or nothing."""
+        return str(self._js.connect(fd, host, port))
+
+    def addresses(self, fd: int) -> tuple[tuple[str, int], tuple[str, int] | None] | None:
+        """This end and the other end of one of our sockets, as far as there are."""
+        addresses = self._js.addresses(fd)
+        if not addresses:
+            return None
+        local, peer = addresses.to_py()
+        return (local[0], local[1]), (peer[0], peer[1]) if peer else None
+
     def explain(self, fd: int) -> tuple[str, str] | None:
         """Code and sentence of the last error that the socket reported."""
         explained = self._js.explain(fd)

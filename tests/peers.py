@@ -121,6 +121,37 @@ class HashAtEnd(TcpPeer):
         connection.sendall(digest.hexdigest().encode())
 
 
+class Recorder(TcpPeer):
+    """Reads until the end and remembers the SHA-256, for `Recorded` to be asked about."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        super().__init__(host)
+        self.digests: set[str] = set()
+        self.changed = threading.Condition()
+
+    def serve(self, connection: socket.socket) -> None:
+        digest = hashlib.sha256()
+        for data in chunks(connection):
+            digest.update(data)
+        with self.changed:
+            self.digests.add(digest.hexdigest())
+            self.changed.notify_all()
+
+
+class Recorded(TcpPeer):
+    """Reads a SHA-256 in hexadecimal and answers "yes" once the recorder has seen data of that digest."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def serve(self, connection: socket.socket) -> None:
+        wanted = connection.recv(64, socket.MSG_WAITALL).decode()
+        with self._recorder.changed:
+            self._recorder.changed.wait_for(lambda: wanted in self._recorder.digests, 15)
+        connection.sendall(b"yes" if wanted in self._recorder.digests else b"no")
+
+
 class Source(TcpPeer):
     """Sends `pattern(size)` at once, without being asked, then closes."""
 

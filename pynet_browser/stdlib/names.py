@@ -18,7 +18,7 @@ from pynet_browser.stdlib.patches import Patches
 if TYPE_CHECKING:
     from pynet_browser.runtime import Network
 
-__all__ = ["patch"]
+__all__ = ["numeric_address", "patch"]
 
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 AddressInfo: TypeAlias = tuple[int, int, int, str, SocketAddress]
@@ -243,15 +243,31 @@ def _numeric(host: str | None, family: int, *, passive: bool) -> list[tuple[int,
             (socket.AF_INET, "0.0.0.0" if passive else "127.0.0.1"),
         ]
         return [(each, address) for each, address in pairs if family in (0, each)]
-    for each in (socket.AF_INET, socket.AF_INET6):
+    address = numeric_address(host)
+    if address is None:
+        return []
+    each, _ = address
+    if family not in (0, each):
+        raise _gaierror("EAI_ADDRFAMILY", "Address family for hostname not supported")
+    return [address]
+
+
+def numeric_address(host: str) -> tuple[int, str] | None:
+    """Family and usual form of a numeric address; None for a name.
+
+    Pyodide's ``inet_pton`` knows no IPv6.
+    """
+    if ":" not in host:
         try:
-            packed = socket.inet_pton(each, host)
+            return socket.AF_INET, socket.inet_ntoa(socket.inet_pton(socket.AF_INET, host))
         except OSError:
-            continue
-        if family not in (0, each):
-            raise _gaierror("EAI_ADDRFAMILY", "Address family for hostname not supported")
-        return [(each, socket.inet_ntop(each, packed))]
-    return []
+            return None
+    import ipaddress  # here, since it takes longer to import than the rest of this package
+
+    try:
+        return socket.AF_INET6, str(ipaddress.IPv6Address(host.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _socket_address(family: int, address: str, port: int) -> SocketAddress:

@@ -17,7 +17,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pynet_browser.errors import BlockingError, PolicyError
+from pynet_browser.stdlib import ipv6
 from pynet_browser.stdlib.patches import Patches
+from pynet_browser.stdlib.waiting import wait_for
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -36,17 +38,19 @@ IGNORED_SENDING = socket.MSG_NOSIGNAL | getattr(socket, "MSG_MORE", 0)
 def patch(patches: Patches, network: Network) -> None:
     """Put our methods on ``socket.socket``; code that imported the class earlier gets them too."""
     methods = SocketMethods(network)
-    for name in (
-        "connect",
-        "connect_ex",
-        "recv",
-        "recv_into",
-        "recvfrom",
-        "recvfrom_into",
-        "send",
-        "sendall",
+    patches.set(socket.socket, "__init__", methods.initializer())
+    for make in (
+        methods.connect,
+        methods.connect_ex,
+        methods.recv,
+        methods.recv_into,
+        methods.recvfrom,
+        methods.recvfrom_into,
+        methods.send,
+        methods.sendall,
     ):
-        patches.set(socket.socket, name, getattr(methods, name)())
+        patches.set(socket.socket, make.__name__, make())
+    ipv6.patch(patches, network)
 
 
 class SocketMethods:
@@ -57,13 +61,39 @@ class SocketMethods:
 
     # Each of these returns a plain function, so that Python binds it to the socket it is called on.
 
+    def initializer(self) -> Callable[..., None]:
+        """``socket.socket()``: what is to be made of a descriptor cannot be asked of C."""
+        original, network = socket.socket.__init__, self._network
+
+        def initialize(
+            self: socket.socket,
+            family: int = -1,
+            type: int = -1,  # noqa: A002  the standard library's name
+            proto: int = -1,
+            fileno: int | None = None,
+        ) -> None:
+            facts = network.describe(fileno) if isinstance(fileno, int) else None
+            if facts:
+                family, kind, proto = (
+                    fact if given == -1 else given
+                    for given, fact in zip((family, type, proto), facts, strict=True)
+                )
+                original(self, family, kind, proto, fileno)
+            else:
+                original(self, family, type, proto, fileno)
+
+        return initialize
+
     def connect(self) -> Callable[..., None]:
         """``socket.connect``."""
-        native, error_of = _socket.socket.connect, self._error
+        network, error_of = self._network, self._error
 
         def connect(self: socket.socket, address: Any, /) -> None:
             try:
-                native(self, address)
+                if self.family == socket.AF_INET6:
+                    ipv6.connect(network, self, address)
+                else:
+                    _socket.socket.connect(self, address)
             except OSError as error:
                 raise error_of(self, "connect", error) from None
 
@@ -71,10 +101,13 @@ class SocketMethods:
 
     def connect_ex(self) -> Callable[..., int]:
         """``socket.connect_ex``: a number for what the system says, an exception for a name not found."""
-        native, error_of = _socket.socket.connect_ex, self._error
+        network, error_of = self._network, self._error
 
         def connect_ex(self: socket.socket, address: Any, /) -> int:
-            number = native(self, address)
+            if self.family == socket.AF_INET6:
+                number = ipv6.connect_ex(network, self, address)
+            else:
+                number = _socket.socket.connect_ex(self, address)
             if number == errno.EHOSTUNREACH:
                 error = error_of(self, "connect_ex", OSError(number, os.strerror(number)))
                 if isinstance(error, socket.gaierror):
@@ -159,7 +192,7 @@ class SocketMethods:
                     _check_send_flags(self, flags)
                 for start in range(0, len(view) or 1, SEND_PIECE):
                     if start and deadline is not None:
-                        _wait(self, select.POLLOUT, deadline - time.monotonic())
+                        wait_for(self, select.POLLOUT, deadline - time.monotonic())
                     native(self, view[start : start + SEND_PIECE])
             except OSError as error:
                 raise error_of(self, "sendall", error) from None
@@ -194,11 +227,11 @@ class SocketMethods:
         native = _socket.socket.recv
         whole = bool(flags & socket.MSG_WAITALL) and not flags & socket.MSG_DONTWAIT
         if flags & socket.MSG_PEEK:
-            _wait(sock, select.POLLIN, _patience(sock, flags))
+            wait_for(sock, select.POLLIN, _patience(sock, flags))
             # Without data, C's recv has the right answer: the end, or the error.
             return self._network.peek(sock.fileno(), size) or native(sock, size)
         if flags & socket.MSG_DONTWAIT:
-            _wait(sock, select.POLLIN, 0.0)
+            wait_for(sock, select.POLLIN, _patience(sock, flags))
         data = native(sock, size)
         while whole and 0 < len(data) < size:
             more = native(sock, size - len(data))
@@ -212,19 +245,10 @@ def _check_send_flags(sock: socket.socket, flags: int) -> None:
     if flags & ~(socket.MSG_DONTWAIT | IGNORED_SENDING):
         raise OSError(errno.EOPNOTSUPP, "only MSG_DONTWAIT, MSG_MORE and MSG_NOSIGNAL are supported")
     if flags & socket.MSG_DONTWAIT:
-        _wait(sock, select.POLLOUT, 0.0)
+        wait_for(sock, select.POLLOUT, _patience(sock, flags))
 
 
 def _patience(sock: socket.socket, flags: int) -> float | None:
-    return 0.0 if flags & socket.MSG_DONTWAIT else sock.gettimeout()
-
-
-def _wait(sock: socket.socket, events: int, timeout: float | None) -> None:
-    """Wait as a C method would: ``timeout`` in seconds, None for ever, 0 not at all."""
-    poller = select.poll()
-    poller.register(sock, events)
-    if poller.poll(None if timeout is None else max(0.0, timeout) * 1000):
-        return
-    if timeout == 0:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    raise TimeoutError("timed out")
+    """How long the call may wait. CPython waits by the timeout first, whatever the flags say."""
+    timeout = sock.gettimeout()
+    return 0.0 if timeout is None and flags & socket.MSG_DONTWAIT else timeout

@@ -1,0 +1,31 @@
+"""Waiting for one socket, as the C methods of ``socket.socket`` do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+
+__all__ = ["wait_for"]
+
+
+def wait_for(sock: socket.socket, events: int, timeout: float | None) -> None:
+    """Wait until ``sock`` is ready for any of these events of ``poll``.
+
+    Args:
+        sock: the socket.
+        events: ``select.POLLIN``, ``select.POLLOUT``.
+        timeout: seconds; None waits without end, 0 not at all.
+
+    Raises:
+        BlockingIOError: it is not ready, and the timeout is 0.
+        TimeoutError: it was not ready in time.
+    """
+    poller = select.poll()
+    poller.register(sock, events)
+    if poller.poll(None if timeout is None else max(0.0, timeout) * 1000):
+        return
+    if timeout == 0:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    raise TimeoutError("timed out")

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import json
 import logging
 import os
 import signal
@@ -14,10 +15,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from pynet_browser import __version__
 from pynet_browser.proxy import addresses
-from pynet_browser.proxy.addresses import IPAddress, bracketed
+from pynet_browser.proxy.addresses import bracketed
 from pynet_browser.proxy.config import Config, ConfigError
 from pynet_browser.proxy.policy import Rule
 
@@ -25,8 +27,8 @@ __all__ = ["main"]
 
 TOKEN_VARIABLE = "PYNET_TOKEN"
 BACKLOG = 1024
-SHUTDOWN_TIMEOUT = 2.0
-"""Seconds that requests being answered get to finish when the proxy stops."""
+SHUTDOWN_TIMEOUT = 0.5
+"""Seconds that requests being answered get to finish when the proxy stops. aiohttp may wait twice as long."""
 
 
 class StartError(Exception):
@@ -127,7 +129,7 @@ async def _serve(config: Config) -> None:
         if (error.name or "").startswith("pynet_browser"):
             raise
         raise StartError(
-            f"the proxy needs {error.name}: install it with  pip install 'pynet-browser[proxy]'"
+            f"the proxy needs {error.name}; install it with: pip install 'pynet-browser[proxy]'"
         ) from error
 
     stop = asyncio.Event()
@@ -183,25 +185,24 @@ def _own_rules(listeners: Sequence[socket.socket]) -> list[Rule]:
     for listener in listeners:
         text, port = listener.getsockname()[:2]
         address = addresses.literal(text)
-        assert address is not None
-        own = _machine_addresses(listener.family) if address.is_unspecified else [address]
-        rules += [Rule.parse(f"{bracketed(each)}:{port}") for each in own]
+        own = _machine_addresses(listener.family) if address and address.is_unspecified else {text}
+        rules += [Rule.parse(f"[{each}]:{port}" if ":" in each else f"{each}:{port}") for each in own]
     return rules
 
 
-def _machine_addresses(family: int) -> list[IPAddress]:
+def _machine_addresses(family: int) -> set[str]:
     """Addresses of this machine: loopback, those of its name, and the one it reaches the internet from.
 
     Others may exist; no portable call lists them.
     """
-    texts = {"127.0.0.1"} if family == socket.AF_INET else {"::1"}
-    with contextlib.suppress(OSError):
-        texts.update(str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, family))
+    found = {"127.0.0.0/8"} if family == socket.AF_INET else {"::1"}
     anywhere = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
+    with contextlib.suppress(OSError):
+        found.update(str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, family))
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((anywhere, 9))  # only chooses a route: a datagram socket sends nothing here
-        texts.add(probe.getsockname()[0])
-    return [address for text in texts if (address := addresses.literal(text)) is not None]
+        found.add(probe.getsockname()[0])
+    return {text for text in found if "%" not in text}  # not link-local: nobody dials it without a zone
 
 
 def _announce(config: Config) -> None:
@@ -214,8 +215,8 @@ def _announce(config: Config) -> None:
     else:
         host = bracketed(address)
     where = f"{host}:{config.port}"
-    query = f"?token={config.token}" if config.token is not None else ""
-    token = f', token="{config.token}"' if config.token is not None else ""
+    query = f"?token={quote(config.token, safe='')}" if config.token is not None else ""
+    token = f", token={json.dumps(config.token)}" if config.token is not None else ""
     print(f"The proxy is running. Open\n\n    http://{where}/{query}\n")
     print(f'or, in Python in a page:\n\n    await pynet_browser.install("ws://{where}/pynet"{token})\n')
     print("Ctrl-C stops it.", flush=True)

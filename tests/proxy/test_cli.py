@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from pynet_browser.wire import (
+    Connect,
+    Frame,
+    Hello,
+    MessageReader,
+    Reset,
+    Welcome,
+    encode_frame,
+    encode_message,
+    frames_of,
+)
+
+ROOT = Path(__file__).parents[2]
+MAIN = "from pynet_browser.proxy.cli import main; main()"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYNET_TOKEN"}
+
+
+class Proxy:
+    """The proxy as a process of its own; ``output`` is what it printed at its start."""
+
+    def __init__(self, process: asyncio.subprocess.Process, output: str) -> None:
+        self.process = process
+        self.output = output
+        match = re.search(r"http://(\S+?):(\d+)/(?:\?token=(\S+))?$", output, re.MULTILINE)
+        assert match, output
+        self.host, self.port, self.token = match[1], int(match[2]), match[3]
+        self.url = f"http://{self.host}:{self.port}"
+
+    async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Sends the signal; returns exit status and seconds taken."""
+        start = time.monotonic()
+        self.process.send_signal(number)
+        status = await asyncio.wait_for(self.process.wait(), 10)
+        return status, time.monotonic() - start
+
+
+@contextlib.asynccontextmanager
+async def running(*arguments: str, environment: dict[str, str] | None = None) -> AsyncIterator[Proxy]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", "serve.py", "--port", "0", *arguments,
+        cwd=ROOT, env=ENVIRONMENT | (environment or {}), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stderr
+    try:
+        output = ""
+        async with asyncio.timeout(20):
+            while "Ctrl-C" not in output:
+                line = await process.stdout.readline()
+                assert line, output + (await process.stderr.read()).decode()
+                output += line.decode()
+        yield Proxy(process, output)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def failing(*arguments: str, before: str = "") -> tuple[int, str]:
+    """Runs a command line that ends by itself; returns its status and what it complained about."""
+    result = subprocess.run(
+        [sys.executable, "-c", before + MAIN, *arguments],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert result.stdout == ""
+    return result.returncode, result.stderr
+
+
+async def test_it_prints_a_url_with_the_token_and_serves_there():
+    async with running() as proxy, aiohttp.ClientSession() as session:
+        assert proxy.host == "127.0.0.1"
+        assert len(proxy.token) >= 43
+        assert f'install("ws://127.0.0.1:{proxy.port}/pynet", token="{proxy.token}")' in proxy.output
+        response = await session.get(f"{proxy.url}/healthz")
+        assert (await response.json())["status"] == "ok"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_it_quickly_with_clients_connected(number):
+    async with running() as proxy, aiohttp.ClientSession() as session:
+        socket = await session.ws_connect(f"{proxy.url}/pynet")
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        status, seconds = await proxy.stop(number)
+        assert (status, seconds < 3) == (0, True)
+        assert proxy.process.stderr
+        assert await proxy.process.stderr.read() == b""
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read(-1) == b""
+        writer.close()
+        await socket.close()
+
+
+async def test_the_token_comes_from_the_environment_unless_the_command_line_says_otherwise():
+    async with running(environment={"PYNET_TOKEN": "from-environment"}) as proxy:
+        assert proxy.token == "from-environment"
+    async with running("--token", "given", environment={"PYNET_TOKEN": "from-environment"}) as proxy:
+        assert proxy.token == "given"
+    async with running("--token", 'a&"b') as proxy:
+        assert proxy.token == "a%26%22b"
+        assert r'token="a&\"b"' in proxy.output
+    async with running("--no-token", environment={"PYNET_TOKEN": "from-environment"}) as proxy:
+        assert proxy.token is None
+        assert f'install("ws://127.0.0.1:{proxy.port}/pynet")' in proxy.output
+
+
+async def test_localhost_is_served_on_all_its_addresses_at_one_port():
+    async with running("--host", "localhost") as proxy, aiohttp.ClientSession() as session:
+        infos = socket.getaddrinfo("localhost", proxy.port, type=socket.SOCK_STREAM)
+        for info in infos:
+            host = f"[{info[4][0]}]" if info[0] == socket.AF_INET6 else info[4][0]
+            assert (await session.get(f"http://{host}:{proxy.port}/healthz")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("listen", "dial"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("::1", "::1"),
+        ("::1", "::"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.2"),
+    ],
+)
+async def test_a_page_cannot_loop_through_the_proxy_itself(listen, dial):
+    # Loopback is opened on purpose: it is not the rule about loopback that shall refuse.
+    allow = ["--allow", "127.0.0.0/8:*", "[::1]:1-65535", "0.0.0.0/8:*"]
+    async with running("--host", listen, *allow) as proxy, aiohttp.ClientSession() as session:
+        ws = await session.ws_connect(f"{proxy.url}/pynet", protocols=["pynet.v1"])
+        hello = Hello(0, 1, proxy.token, "", "", 0, 1 << 16, 1 << 20, (), "test")
+        await ws.send_bytes(encode_message(0, 0, [encode_frame(hello)]))
+        connect = Connect(1, 0, proxy.port, 0, dial)
+        await ws.send_bytes(encode_message(1, 0, [encode_frame(connect)]))
+        frames: list[Frame] = []
+        messages = MessageReader()
+        async with asyncio.timeout(5):
+            while not any(isinstance(frame, Reset) for frame in frames):
+                for message in messages.feed(await ws.receive_bytes()):
+                    frames += frames_of(message.body)
+        assert isinstance(frames[0], Welcome)
+        reset = frames[-1]
+        assert isinstance(reset, Reset)
+        assert reset.code == "EACCES"
+        assert f":{proxy.port}" in reset.message
+        await ws.close()
+
+
+async def test_verbose_logs_requests_without_their_query():
+    async with running("--verbose") as proxy, aiohttp.ClientSession() as session:
+        await (await session.get(f"{proxy.url}/healthz?token={proxy.token}")).read()
+        await proxy.stop()
+        assert proxy.process.stderr
+        log = (await proxy.process.stderr.read()).decode()
+    assert "GET /healthz 200" in log
+    assert proxy.token not in log
+
+
+def test_a_port_in_use_says_so():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, complaint = failing("--port", str(port))
+    assert status == 1
+    assert complaint == (
+        f"pynet-browser: cannot listen on 127.0.0.1 port {port}: it is in use, perhaps by another proxy; "
+        "choose one with --port, or --port 0 for any\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "192.0.2.77"])
+def test_an_address_that_is_not_this_machines_says_so(host):
+    status, complaint = failing("serve", "--host", host, "--port", "0")
+    assert status == 1
+    assert complaint.startswith(f"pynet-browser: cannot listen on {host} port 0: ")
+
+
+def test_without_aiohttp_it_says_what_to_install():
+    status, complaint = failing("serve", before="import sys; sys.modules['aiohttp'] = None; ")
+    assert status == 1
+    assert complaint == (
+        "pynet-browser: the proxy needs aiohttp; install it with: pip install 'pynet-browser[proxy]'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--allow", "10.0.0.5/8:80"], "allow: '10.0.0.5/8:80' is not a rule: "),
+        (["--origin", "localhost"], "origins: 'localhost' must be scheme://host[:port], null or *"),
+        (["--host", "0.0.0.0", "--no-token"], "leave out --no-token, or listen on --host 127.0.0.1"),
+        (["--token", "a", "--no-token"], "not allowed with argument --token"),
+        (["--config", "no-such-file.toml"], "no-such-file.toml cannot be read"),
+        (["--pyodide", "no-such-directory"], "pyodide: no-such-directory is not a directory"),
+        (["dance"], "invalid choice: 'dance'"),
+    ],
+)
+def test_wrong_arguments_say_what_is_wrong(arguments, complaint):
+    status, text = failing(*arguments)
+    assert status == 2
+    assert complaint in text
+
+
+async def test_a_file_configures_it(tmp_path):
+    file = tmp_path / "proxy.toml"
+    file.write_text('token = "from-file"\ndemo = false\n')
+    async with running("--config", str(file)) as proxy, aiohttp.ClientSession() as session:
+        assert proxy.token == "from-file"
+        assert (await session.get(f"{proxy.url}/demo/services.json")).status == 404

@@ -42,7 +42,7 @@ check: $(DEV_STAMP) $(NPM_STAMP)
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
-	$(BIN)/eslint --config js/eslint.config.js --max-warnings 0 --no-error-on-unmatched-pattern js tests demo bench
+	$(BIN)/eslint --config js/eslint.config.js --max-warnings 0 js tests demo bench
 	$(BIN)/tsc --project js
 	node --test tests/js/*.test.js
 	$(PYTHON) -m pytest -q tests/unit

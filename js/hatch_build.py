@@ -14,7 +14,8 @@ from typing import Any
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-DEMO_SUFFIXES = {".html", ".js", ".css", ".svg"}
+DEMO_SUFFIXES = {".css", ".html", ".js", ".py", ".svg"}  # the page runs Python too
+BUILD_TOOLS = {"distribution.py"}  # of demo/, but no part of the page
 
 ESBUILD_OPTIONS = [
     "--bundle",
@@ -52,7 +53,11 @@ class BundleHook(BuildHookInterface[BuilderConfig]):
 
 def demo_files(root: Path) -> list[Path]:
     """What of ``demo/`` the installed proxy serves."""
-    return sorted(file for file in (root / "demo").rglob("*") if file.suffix in DEMO_SUFFIXES)
+    return sorted(
+        file
+        for file in (root / "demo").rglob("*")
+        if file.suffix in DEMO_SUFFIXES and file.name not in BUILD_TOOLS
+    )
 
 
 def make_bundle(root: Path) -> None:

@@ -1,0 +1,136 @@
+"""The figures as a picture: a panel for each, a bar for each peer, drawn as SVG. Pure."""
+
+from __future__ import annotations
+
+from html import escape
+
+from bench.measures import TARGETS, Figure, Target
+from bench.results import Results, Spread
+from bench.tables import NOTHING, digits
+
+COLUMNS = 2
+PANEL_WIDTH = 470
+MARGIN = 24
+HEAD = 84
+PANEL_HEAD = 40
+ROW = 26
+BAR = 14
+PANEL_GAP = 26
+LABELS = 168
+VALUES = 66
+BARS = PANEL_WIDTH - LABELS - VALUES - MARGIN
+FOOT = 34
+
+OURS = "#1d4ed8"
+THEIRS = "#a8b3c4"
+TARGET = "#c2410c"
+
+STYLE = f"""
+    text {{ font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2937 }}
+    .title {{ font-size: 20px; font-weight: 600 }}
+    .figure {{ font-weight: 600 }}
+    .quiet {{ fill: #6b7280; font-size: 12px }}
+    .ours {{ font-weight: 600; fill: {OURS} }}
+    .value {{ font-variant-numeric: tabular-nums }}
+    .spread {{ stroke: #374151; stroke-width: 1.5 }}
+    .target {{ stroke: {TARGET}; stroke-width: 2 }}
+"""
+
+
+def draw(results: Results) -> str:
+    """An SVG document."""
+    targets = {target.figure: target for target in TARGETS}
+    figures = [
+        figure
+        for figure in results.figures()
+        if figure in targets or sum(results.spread(figure, peer) is not None for peer in results.peers) > 1
+    ]
+    panel_height = PANEL_HEAD + ROW * len(results.peers)
+    rows = -(-len(figures) // COLUMNS)
+    width = MARGIN + COLUMNS * PANEL_WIDTH
+    height = HEAD + rows * (panel_height + PANEL_GAP) + FOOT
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
+        f"<style>{STYLE}</style>",
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        text(MARGIN, 36, "Sockets in the browser, side by side", "title"),
+        legend(results, 60),
+        *[
+            panel(
+                results,
+                figure,
+                targets.get(figure),
+                MARGIN + index % COLUMNS * PANEL_WIDTH,
+                HEAD + index // COLUMNS * (panel_height + PANEL_GAP),
+            )
+            for index, figure in enumerate(figures)
+        ],
+        text(MARGIN, height - 16, footer(results.surroundings), "quiet"),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def legend(results: Results, y: int) -> str:
+    words = f"bar: median of {len(results.rounds)} rounds; thin line: least to most; "
+    mark = MARGIN + 390
+    return (
+        text(MARGIN, y, words, "quiet")
+        + f'<line x1="{mark}" x2="{mark}" y1="{y - 11}" y2="{y + 2}" class="target"/>'
+        + text(mark + 8, y, "what we aim at", "quiet")
+    )
+
+
+def footer(surroundings: dict[str, str]) -> str:
+    names = ["Chromium", "Pyodide", "pynet-browser"]
+    versions = [f"{name} {surroundings[name]}" for name in names if name in surroundings]
+    return " · ".join([surroundings.get("date", ""), surroundings.get("machine", ""), *versions])
+
+
+def panel(results: Results, figure: Figure, target: Target | None, x: int, y: int) -> str:
+    spreads = {peer: results.spread(figure, peer) for peer in results.peers}
+    aim = aimed_at(results, target)
+    most = max([spread.high for spread in spreads.values() if spread] + ([aim] if aim else []))
+    good = "more is better" if figure.better == "higher" else "less is better"
+    unit_at = x + PANEL_WIDTH - MARGIN
+    parts = [
+        text(x, y + 14, figure.title, "figure"),
+        text(unit_at, y + 14, f"{figure.unit}, {good}", "quiet", anchor="end"),
+    ]
+    for index, (peer, spread) in enumerate(spreads.items()):
+        top = y + PANEL_HEAD - 12 + index * ROW
+        parts.append(row(results.peers[peer], spread, most, x, top, ours=peer == "ours"))
+        if peer == "ours" and aim:
+            at = x + LABELS + BARS * aim / most
+            parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{top + ROW}" class="target"/>')
+    return "\n".join(parts)
+
+
+def aimed_at(results: Results, target: Target | None) -> float | None:
+    """Where on a panel's scale the target is."""
+    if target is None or target.peer is None:
+        return target.limit if target else None
+    theirs = results.spread(target.against or target.figure, target.peer)
+    return theirs.median * target.limit if theirs else None
+
+
+def row(title: str, spread: Spread | None, most: float, x: int, top: int, *, ours: bool) -> str:
+    middle = top + ROW // 2
+    label = text(x + LABELS - 10, middle + 4, title, "ours" if ours else "", anchor="end")
+    if spread is None:
+        return label + text(x + LABELS, middle + 4, NOTHING, "quiet")
+    start = x + LABELS
+    length, low, high = (
+        f"{start + BARS * value / most:.1f}" for value in (spread.median, spread.low, spread.high)
+    )
+    return (
+        label
+        + f'<rect x="{start}" y="{middle - BAR // 2}" width="{float(length) - start:.1f}" height="{BAR}" '
+        f'rx="2" fill="{OURS if ours else THEIRS}"/>'
+        f'<line x1="{low}" x2="{high}" y1="{middle}" y2="{middle}" class="spread"/>'
+        + text(x + PANEL_WIDTH - MARGIN, middle + 4, digits(spread.median), "value", anchor="end")
+    )
+
+
+def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
+    return f'<text x="{x}" y="{y}" class="{kind}" text-anchor="{anchor}">{escape(words)}</text>'

@@ -1,0 +1,145 @@
+"""The processes between page and target, and the processor time each of them uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+
+from tests.servers import ProxyProcess, ServerProcess
+
+HERE = Path(__file__).resolve().parent
+PROC = Path("/proc")
+
+# The limit on new connections protects a proxy from pages; here it would be all that is measured.
+NO_PACE = """
+[limits]
+connects_per_second = 1000000
+connect_burst = 1000000
+"""
+
+
+class MeasuredProcess(ServerProcess):
+    """A server whose processor time is of interest."""
+
+    def cpu_seconds(self) -> float | None:
+        """What it and its children have used until now; None where the system does not tell (no /proc)."""
+        if self._process is None or not PROC.is_dir():
+            return None
+        return ticks_of_family(self._process.pid) / os.sysconf("SC_CLK_TCK")
+
+
+class TcpTarget(ServerProcess):
+    """The services the peers talk to."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, str(HERE / "tcp_target.py")]
+
+    def answers(self) -> bool:
+        return self.log().endswith("\n")
+
+    @cached_property
+    def ports(self) -> dict[str, int]:
+        """Port of each service by name."""
+        ports: dict[str, int] = json.loads(self.log())
+        return ports
+
+
+class BareBridge(MeasuredProcess):
+    """A raw WebSocket to TCP, with nothing in between."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, str(HERE / "bare_bridge.py"), str(self.port)]
+
+    def url(self, port: int) -> str:
+        """The WebSocket that ends at this port of the machine."""
+        return f"ws://{self.host}:{self.port}/{port}"
+
+
+class Websockify(MeasuredProcess):
+    """websockify as its users run it: a process for each connection."""
+
+    def __init__(self, target: TcpTarget) -> None:
+        super().__init__()
+        self._target = target
+
+    def prepare(self) -> None:
+        lines = [f"{port}: {self._target.host}:{port}\n" for port in self._target.ports.values()]
+        (self.directory / "targets").write_text("".join(lines))
+
+    def command(self) -> list[str]:
+        targets = ["--token-plugin=ReadOnlyTokenFile", f"--token-source={self.directory / 'targets'}"]
+        return [sys.executable, "-m", "websockify", *targets, f"{self.host}:{self.port}"]
+
+    def url(self, port: int) -> str:
+        """The WebSocket that ends at this port of the machine."""
+        return f"ws://{self.host}:{self.port}/?token={port}"
+
+
+class Proxy(MeasuredProcess, ProxyProcess):
+    """Our proxy, as its users run it but for the limit on new connections."""
+
+    def __init__(self) -> None:
+        super().__init__("--config", "no-pace.toml")
+
+    def prepare(self) -> None:
+        (self.directory / "no-pace.toml").write_text(NO_PACE)
+
+
+class OthersShare:
+    """How busy this machine is with what is not part of the run: where the spread of figures comes from."""
+
+    def __init__(self) -> None:
+        self._start = self._ticks()
+
+    def in_words(self) -> str:
+        """Since this object was made."""
+        if self._start is None or (end := self._ticks()) is None:
+            return "not known"
+        everything, ours = (now - before for now, before in zip(end, self._start, strict=True))
+        seconds = os.sysconf("SC_CLK_TCK")
+        return f"{(everything - ours) / seconds:.0f} s of processor time, the run {ours / seconds:.0f} s"
+
+    @staticmethod
+    def _ticks() -> tuple[int, int] | None:
+        """Clock ticks that all processes have used, and those of this one and its children."""
+        if not PROC.is_dir():
+            return None
+        user, nice, system, _idle, _waiting, *interrupts = map(
+            int, (PROC / "stat").read_text().partition("\n")[0].split()[1:8]
+        )
+        return user + nice + system + sum(interrupts), ticks_of_family(os.getpid())
+
+
+def ticks_of_family(pid: int) -> int:
+    return sum(map(used_by, family_of(pid)))
+
+
+def family_of(pid: int) -> set[int]:
+    """The process, its children, and theirs."""
+    parents = {int(path.name): parent_of(path) for path in PROC.iterdir() if path.name.isdigit()}
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def parent_of(process: Path) -> int | None:
+    fields = stat_fields(process)
+    return int(fields[1]) if fields else None
+
+
+def used_by(pid: int) -> int:
+    """Clock ticks that a process has used, and those of its children that have ended."""
+    fields = stat_fields(PROC / str(pid))
+    return sum(map(int, fields[11:15])) if fields else 0
+
+
+def stat_fields(process: Path) -> list[str] | None:
+    """What proc(5) calls (3) and following; None if the process is gone."""
+    try:
+        return (process / "stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return None

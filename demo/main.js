@@ -1,0 +1,266 @@
+/**
+ * The demo page: puts its parts together.
+ * @module
+ */
+
+import { drawChart } from "./chart.js";
+import { ConnectionBox, remember, remembered } from "./connection.js";
+import { Editor } from "./editor.js";
+import { EXAMPLES, loadExample } from "./examples.js";
+import { bytes, duration, rate } from "./format.js";
+import { OutputPane } from "./output.js";
+import { PlainError, ProxyAddress, findServices, findWheel, sentence } from "./proxy.js";
+import { Python } from "./python.js";
+import { SocketTable } from "./sockets.js";
+import { Stages } from "./stages.js";
+import { Traffic } from "./traffic.js";
+
+const OFFICIAL_PYODIDE = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/";
+/** How often (ms) charts and table are drawn. */
+const DRAW_EVERY = 250;
+
+/** @template {HTMLElement} T @param {string} id @returns {T} */
+const part = (id) => /** @type {T} */ (document.getElementById(id));
+
+const editor = new Editor(part("source"), part("colours"), part("line-numbers"));
+const output = new OutputPane(part("output"));
+const stages = new Stages(part("stages"));
+const table = new SocketTable(part("sockets"), part("sockets-note"));
+const connection = new ConnectionBox(part("connection"), { connect, disconnect });
+const runButton = /** @type {HTMLButtonElement} */ (part("run"));
+const stopButton = /** @type {HTMLButtonElement} */ (part("stop"));
+const traffic = new Traffic(performance.now());
+
+/** @type {import("./proxy.js").ProxyAddress | null} */
+let connected = null;
+/** @type {Awaited<ReturnType<typeof findServices>>} */
+let services = {};
+let packageInstalled = false;
+/** @type {ReturnType<Python["boot"]>} */
+let booted;
+
+const python = new Python({
+  progress: ({ stage, ...so_far }) => stages.all[/** @type {keyof Stages["all"]} */ (stage)].advance(so_far),
+  output: (pieces) => pieces.forEach(({ stream, text }) => output.write(stream, text)),
+  status: showStatus,
+});
+
+// ── Getting ready ───────────────────────────────────────────────────────────────────────────────────────────
+
+async function start() {
+  const query = new URLSearchParams(location.search);
+  const own = await ProxyAddress.ofPage(location);
+  // Whoever looks over a shoulder, or gets this address sent, need not learn the token.
+  query.delete("token");
+  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);
+
+  const last = remembered();
+  const address = own && !own.token && last?.base.href === own.base.href ? last : (own ?? last);
+  if (address) connection.fill(address);
+  boot(query.get("pyodide"));
+  if (address) await connect(address);
+}
+
+/** @param {string | null} given directory with Pyodide */
+function boot(given) {
+  packageInstalled = false;
+  output.clear();
+  stages.show("runtime", "library", "package", "connection");
+  const begun = performance.now();
+  booted = findPyodide(given).then((indexURL) => python.boot(indexURL));
+  stages.during("runtime", booted).catch(() => {});
+  stages.during("library", booted).catch(() => {});
+  booted.then(
+    (versions) => {
+      const time = duration(performance.now() - begun);
+      output.write("note", `Python ${versions.python} in Pyodide ${versions.pyodide}, ready after ${time}\n`);
+      if (!versions.suspends) {
+        output.write(
+          "note",
+          "This browser cannot suspend Python (it lacks JSPI): blocking calls fail here, asyncio works. " +
+            "Chromium 137 and newer can.\n",
+        );
+      }
+      runButton.disabled = false;
+      if (connection.state === "off") stages.hide();
+    },
+    (error) => output.write("error", `Python could not be loaded: ${error.message}\n`),
+  );
+}
+
+/** Pyodide beside this page if it is there, else from where everybody gets it. @param {string | null} given */
+async function findPyodide(given) {
+  if (given) return new URL(given, location.href).href;
+  const beside = new URL("../pyodide/", location.href).href;
+  const found = await fetch(`${beside}pyodide-lock.json`, { method: "HEAD" }).catch(() => null);
+  return found?.ok ? beside : OFFICIAL_PYODIDE;
+}
+
+// ── The connection ──────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param {ProxyAddress} address */
+async function connect(address) {
+  connection.show("connecting", address);
+  try {
+    await stages.during("package", installPackage(address));
+    await stages.during("connection", establish(address));
+  } catch (error) {
+    stages.hide();
+    if (connection.address !== address) return; // it was cancelled
+    connection.show("off");
+    connection.complain(error instanceof PlainError ? error.message : sentence(String(error)));
+    return;
+  }
+  stages.hide();
+  remember(address);
+  services = await findServices(address);
+  if (!editor.text || editor.text === exampleText) await showExample(example);
+}
+
+/** @param {ProxyAddress} address */
+async function installPackage(address) {
+  const wheel = packageInstalled ? "" : await findWheel(address);
+  await booted;
+  if (wheel) await python.install(wheel);
+  packageInstalled = true;
+}
+
+/** @param {ProxyAddress} address */
+async function establish(address) {
+  const failure = await python.connect({ url: address.session, token: address.token });
+  if (failure) throw new PlainError(sentence(failure));
+  if (connection.address !== address) await python.disconnect();
+  else connected = address;
+}
+
+function disconnect() {
+  connected = null;
+  remember(null);
+  connection.show("off", null);
+  python.disconnect().catch(() => {});
+}
+
+/** @param {any} status what `pynet_browser.status()` says */
+function showStatus(status) {
+  traffic.sample(performance.now(), status.sockets);
+  if (!connected) return;
+  const state = { attached: "connected", detached: "reconnecting" }[/** @type {string} */ (status.state)] ?? "off";
+  connection.show(/** @type {import("./connection.js").ConnectionState} */ (state), connected);
+  connection.showRoundTrip(status.round_trip);
+  if (state === "off") {
+    connected = null;
+    connection.complain("The proxy has gone, and with it every socket.");
+  }
+}
+
+// ── Programs ────────────────────────────────────────────────────────────────────────────────────────────────
+
+let example = EXAMPLES[0];
+/** The example as it was put into the editor. */
+let exampleText = "";
+
+/** @param {import("./examples.js").Example} chosen */
+async function showExample(chosen) {
+  example = chosen;
+  for (const button of part("examples").querySelectorAll("button")) {
+    button.setAttribute("aria-current", String(button.dataset.file === chosen.file));
+  }
+  part("file-name").textContent = chosen.file;
+  const text = await loadExample(chosen, services);
+  if (example !== chosen) return; // another one was chosen meanwhile
+  exampleText = editor.text = text;
+}
+
+function listExamples() {
+  for (const each of EXAMPLES) {
+    const button = document.createElement("button");
+    const title = document.createElement("strong");
+    const summary = document.createElement("span");
+    button.dataset.file = each.file;
+    title.textContent = each.title;
+    summary.textContent = each.summary;
+    button.append(title, summary);
+    button.addEventListener("click", () => showExample(each));
+    const item = document.createElement("li");
+    item.append(button);
+    part("examples").append(item);
+  }
+}
+
+async function run() {
+  if (runButton.disabled) return;
+  output.clear();
+  const begun = performance.now();
+  const show = (/** @type {string} */ what) => {
+    part("run-state").textContent = `${what} ${duration(performance.now() - begun)}`;
+  };
+  const clock = setInterval(show, 100, "running for");
+  running(true);
+  try {
+    const { outcome, traceback, code } = await python.run(editor.text);
+    if (traceback) output.write("error", traceback);
+    if (outcome === "exited" && code !== "0") output.write("note", `exit status ${code}\n`);
+    show(`${outcome === "killed" ? "stopped" : outcome} after`);
+    if (outcome === "killed") restart();
+  } catch (error) {
+    output.write("error", `${error instanceof Error ? error.message : error}\n`);
+    show("broken after");
+  } finally {
+    clearInterval(clock);
+    running(false);
+  }
+}
+
+/** @param {boolean} now */
+function running(now) {
+  runButton.hidden = now;
+  stopButton.hidden = !now;
+  document.body.classList.toggle("running", now);
+}
+
+/** Python had to be ended with the program, so both begin anew. */
+function restart() {
+  const address = connected;
+  connected = null;
+  runButton.disabled = true;
+  traffic.sample(performance.now(), []);
+  boot(new URLSearchParams(location.search).get("pyodide"));
+  output.write("note", "The program would not stop by itself, so Python was started anew.\n");
+  if (address) connect(address);
+}
+
+// ── What is drawn again and again ───────────────────────────────────────────────────────────────────────────
+
+const charts = /** @type {const} */ (["received", "sent"]).map((direction) => ({
+  direction,
+  canvas: /** @type {HTMLCanvasElement} */ (part(`${direction}-chart`)),
+  rate: part(`${direction}-rate`),
+  total: part(`${direction}-total`),
+}));
+
+function draw() {
+  const now = performance.now();
+  const { total } = traffic;
+  for (const { direction, ...shown } of charts) {
+    shown.rate.textContent = rate(total.rates[direction]);
+    shown.total.textContent = bytes(total[direction]);
+    drawChart(shown.canvas, total.history, direction, now, { timeLabels: direction === "sent" });
+  }
+  const { length } = traffic.open;
+  part("sockets-count").textContent = length ? String(length) : "";
+  table.show(traffic.sockets, now);
+}
+
+runButton.addEventListener("click", run);
+stopButton.addEventListener("click", () => python.stop());
+part("clear").addEventListener("click", () => output.clear());
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  run();
+});
+setInterval(draw, DRAW_EVERY);
+listExamples();
+showExample(example);
+draw();
+start();

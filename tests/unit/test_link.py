@@ -140,7 +140,7 @@ def test_every_byte_arrives_once_and_in_order_whatever_carriers_do(seed, replay_
     assert all(len(end.pushed) > 100 for end in world.ends)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False), st.integers(0, 150))
 def test_every_byte_arrives_after_any_few_steps(chance, steps):
     world = HostileWorld(chance, 3000)

@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from pynet_browser.proxy import cli
 from pynet_browser.wire import (
     Connect,
     Frame,
@@ -120,12 +121,15 @@ async def test_the_token_comes_from_the_environment_unless_the_command_line_says
         assert f'install("ws://127.0.0.1:{proxy.port}/pynet")' in proxy.output
 
 
-async def test_localhost_is_served_on_all_its_addresses_at_one_port():
-    async with running("--host", "localhost") as proxy, aiohttp.ClientSession() as session:
-        infos = socket.getaddrinfo("localhost", proxy.port, type=socket.SOCK_STREAM)
-        for info in infos:
-            host = f"[{info[4][0]}]" if info[0] == socket.AF_INET6 else info[4][0]
-            assert (await session.get(f"http://{host}:{proxy.port}/healthz")).status == 200
+def test_a_name_with_several_addresses_is_listened_on_at_one_port(monkeypatch):
+    infos = [
+        info for host in ("127.0.0.1", "::1") for info in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_named: infos)
+    first, second = cli._listen("localhost", 0)
+    with first, second:
+        assert first.getsockname()[0] == "127.0.0.1"
+        assert second.getsockname()[:2] == ("::1", first.getsockname()[1])
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,7 @@ def test_what_is_denied_wholly_is_not_revealed():
     assert not policy(public=True).may_reveal("db.internal", "10.0.0.5")
     assert policy(public=True, allow=["udp:10.0.0.5:53"]).may_reveal("db.internal", "10.0.0.5")
     assert policy(public=True).may_reveal("example.com", "8.8.8.8")
+    assert policy(deny=["*:1-1000"]).may_reveal("example.com", "8.8.8.8")
 
 
 @given(st.ip_addresses(), st.lists(rule_texts, max_size=4), port_numbers)

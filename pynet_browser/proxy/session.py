@@ -45,6 +45,9 @@ __all__ = ["Carrier", "Ending", "Session"]
 WINDOW_BUDGET = 32 << 20
 """Bytes that the windows of a session's sockets may grow by, together."""
 
+ANSWERS_MAX = 1 << 20
+"""Most bytes that a page may have answered or granted beyond what there is room for."""
+
 TRANSITIONS: dict[str, dict[str, str]] = {
     "attached": {"attach": "attached", "lose": "detached", "end": "ended"},
     "detached": {"attach": "attached", "end": "ended"},
@@ -63,11 +66,8 @@ class Carrier(Protocol):
     def wake(self) -> None:
         """Come and take what is to be sent."""
 
-    async def send(self, frame: Frame, ack: int = 0) -> None:
-        """Send a frame about the session, not numbered."""
-
-    async def end(self, kind: Ending, reason: str) -> None:
-        """Stop carrying."""
+    async def end(self, kind: Ending, reason: str, last: Frame | None = None) -> None:
+        """Stop carrying, after one ``last`` frame; takes seconds at most, whatever the peer does."""
 
 
 class Session:
@@ -78,7 +78,7 @@ class Session:
         key: the secret without which it cannot be resumed.
         link: its numbered messages.
         peer_window: credit that the page grants each new socket.
-        held: bytes that came from the page and that hosts have not taken.
+        scratch: where sockets read into; what is read is taken out before another reads.
     """
 
     def __init__(self, name: str, key: str, sessions: Sessions, peer_window: int, peer_replay: int) -> None:
@@ -88,17 +88,19 @@ class Session:
         self.budget = Budget(WINDOW_BUDGET)
         self.link = Link()
         self.link.peer_replay = peer_replay
-        self.held = 0
+        self.scratch = sessions.scratch
         self._sessions = sessions
         self._state = "detached"
         self._carrier: Carrier | None = None
         self._greeting: list[bytes] = []
         self._expiry: asyncio.TimerHandle | None = None
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._farewells: set[asyncio.Task[None]] = set()
         self._sockets: dict[int, HostSocket] = {}
         self._newest_socket = 0
         self._paused: set[HostSocket] = set()
         self._requests: set[asyncio.Task[None]] = set()
-        self._replaced: set[asyncio.Task[None]] = set()
+        self._held = 0  # what came from the page and hosts have not taken
         self._accounted = 0
         limits = sessions.config.limits
         self._pace = Pace(limits.connects_per_second, limits.connect_burst)
@@ -114,16 +116,14 @@ class Session:
             welcome: the message to send before all else.
 
         Raises:
-            ProtocolError: the page cannot have seen so many, or so few.
+            ProtocolError: the page cannot have seen so many.
         """
         self._greeting = [welcome, *self.link.replay(seen)]
         self._turn("attach")
         if self._expiry:
             self._expiry.cancel()
         if self._carrier:
-            ending = asyncio.create_task(self._carrier.end("replaced", "the session has a newer carrier"))
-            self._replaced.add(ending)
-            ending.add_done_callback(self._replaced.discard)
+            self._dismiss(self._carrier, "replaced", "the session has a newer carrier")
         self._carrier = carrier
         self._room_changed()
 
@@ -135,28 +135,34 @@ class Session:
         self._carrier = None
         self._expiry = asyncio.get_running_loop().call_later(self._sessions.config.grace, self.end)
 
-    def end(self) -> None:
-        """Close every socket and be forgotten."""
+    def end(self, goodbye: Goaway | None = None) -> None:
+        """Close every socket and be forgotten; the carrier in use ends with ``goodbye``."""
         if self._state == "ended":
             return
         self._turn("end")
-        if self._expiry:
-            self._expiry.cancel()
+        for timer in (self._expiry, self._ack_timer):
+            if timer:
+                timer.cancel()
         for socket in list(self._sockets.values()):
             socket.abort()
         for request in self._requests:
             request.cancel()
-        self._sessions.buffered -= self._accounted
-        self._accounted = 0
+        self._account()
         self._sessions.forget(self)
-
-    async def say_goodbye(self, code: str, message: str) -> None:
-        """End the session and tell the page why."""
-        carrier = self._carrier
-        self.end()
+        carrier, self._carrier = self._carrier, None
         if carrier:
-            await carrier.send(Goaway(0, code, message), self.link.received)
-            await carrier.end("ended", message)
+            kind: Ending = "protocol" if goodbye and goodbye.code == "protocol" else "ended"
+            self._dismiss(carrier, kind, goodbye.message if goodbye else "", goodbye)
+
+    async def ended(self) -> None:
+        """Wait until the page was told of the end."""
+        if self._farewells:
+            await asyncio.wait(self._farewells)
+
+    def _dismiss(self, carrier: Carrier, kind: Ending, reason: str, last: Frame | None = None) -> None:
+        farewell = asyncio.create_task(carrier.end(kind, reason, last))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
 
     # ── Messages ───────────────────────────────────────────────────────────────────────────────────
 
@@ -167,6 +173,7 @@ class Session:
         greeting, self._greeting = self._greeting, []
         messages = self.link.take(time.monotonic())
         self._account()
+        self._acknowledge_in_time()
         return itertools.chain(greeting, messages)
 
     def receive(self, message: Message) -> None:
@@ -183,6 +190,9 @@ class Session:
             for each in self.link.receive(message, time.monotonic()):
                 for frame in frames_of(each.body):
                     self._dispatch(frame)
+            if self.link.room < -ANSWERS_MAX:
+                raise ProtocolError("the page has more and more answered, and acknowledges nothing")
+            self._acknowledge_in_time()
         self._account()
 
     def send(self, frame: Frame) -> None:
@@ -197,8 +207,25 @@ class Session:
 
     def _sending(self) -> None:
         self._account()
+        self._wake()
+
+    def _wake(self) -> None:
         if self._carrier:
             self._carrier.wake()
+
+    def _acknowledge_in_time(self) -> None:
+        """See to it that an acknowledgement which finds no message to ride on is sent alone."""
+        ack_at = self.link.ack_at
+        if self.link.ack_due:
+            self._wake()
+        elif ack_at is not None and self._ack_timer is None:
+            delay = max(0.0, ack_at - time.monotonic())
+            self._ack_timer = asyncio.get_running_loop().call_later(delay, self._ack_time)
+
+    def _ack_time(self) -> None:
+        # If it is no longer owed, or owed later, nothing is sent, and `take` sets the timer anew.
+        self._ack_timer = None
+        self._wake()
 
     def _dispatch(self, frame: Frame) -> None:
         handler = self._HANDLERS.get(type(frame))
@@ -211,46 +238,50 @@ class Session:
     @property
     def buffered(self) -> int:
         """Bytes held for this session in all."""
-        return self.link.buffered + self.held
+        return self.link.buffered + self._held
 
     @property
-    def full(self) -> bool:
-        """Whether sockets should stop reading: the page acknowledges too little, or all pages together do.
+    def room(self) -> int:
+        """Bytes that sockets may still pass on to the page.
 
-        A session that holds less than its share always goes on, so that none can starve the others.
+        There is none when the page acknowledges too little, or all pages together do. A session that holds
+        less than its share goes on even then, so that none can starve the others.
         """
-        limits = self._sessions.config.limits
-        if self.link.room <= 0:
-            return True
-        share = limits.buffered_total // limits.sessions
-        return self._sessions.buffered >= limits.buffered_total and self.buffered > share
+        return 0 if self._sessions.full and self.buffered > self._sessions.share else self.link.room
 
     def pause(self, socket: HostSocket) -> None:
-        """Tell ``socket`` when the session is no longer full."""
+        """Tell ``socket`` when there is room again."""
         self._paused.add(socket)
 
     def hold(self, size: int) -> bool:
         """A host does not take data as fast as the page sends it; false if no more may be held."""
-        self.held += size
+        self._held += size
         self._account()
-        limits = self._sessions.config.limits
-        return self.buffered <= limits.buffered_per_session
+        if self.buffered > self._sessions.config.limits.buffered_per_session:
+            return False
+        return not self._sessions.full or self.buffered <= self._sessions.share
 
     def released(self, size: int) -> None:
         """What was held has gone out."""
-        self.held -= size
+        self._held -= size
         self._account()
+        self._room_changed()
 
     def _account(self) -> None:
         buffered = self.buffered if self._state != "ended" else 0
-        self._sessions.buffered += buffered - self._accounted
-        self._accounted = buffered
+        change, self._accounted = buffered - self._accounted, buffered
+        if change:
+            self._sessions.account(change)
 
     def _room_changed(self) -> None:
-        if self._paused and not self.full:
-            sockets, self._paused = self._paused, set()
-            for socket in sockets:
-                socket.go_on()
+        if self._paused and self.room > 0:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Let the sockets that wait for room try again."""
+        sockets, self._paused = self._paused, set()
+        for socket in sockets:
+            socket.go_on()
 
     # ── Sockets ────────────────────────────────────────────────────────────────────────────────────
 
@@ -273,9 +304,10 @@ class Session:
             self.send(Reset(frame.socket, "ENFILE", self._too_many(self._sessions.sockets, "sockets")))
         else:
             self._sessions.sockets += 1
-            socket = HostSocket(frame.socket, self)
-            self._sockets[frame.socket] = socket
-            socket.dial(self._sessions.resolver, frame, self._pace.delay(time.monotonic()))
+            socket = self._sockets[frame.socket] = HostSocket(self, frame)
+            longest = self._sessions.config.connect_timeout
+            timeout = min(frame.timeout / 1000 or longest, longest)
+            socket.dial(self._sessions.resolver, timeout, self._pace.delay(time.monotonic()))
 
     @staticmethod
     def _too_many(count: int, limit: str) -> str:

@@ -15,8 +15,9 @@ from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.policy import Policy
 from pynet_browser.proxy.resolver import Resolver
 from pynet_browser.proxy.session import Carrier, Session
+from pynet_browser.proxy.tcp import READ_MAX
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import VERSION, Hello, Welcome, encode_frame, encode_message
+from pynet_browser.wire import VERSION, Goaway, Hello, Welcome, encode_frame, encode_message
 
 __all__ = ["KEEPALIVE", "GreetingError", "Sessions"]
 
@@ -49,11 +50,29 @@ class Sessions:
         """Open sockets of all sessions."""
         self.buffered = 0
         """Bytes held for all sessions."""
+        self.share = config.limits.buffered_total // config.limits.sessions
+        """Bytes that a session may hold however much the others do."""
+        self.scratch = memoryview(bytearray(READ_MAX))
+        """Where sockets read into, one at a time."""
+        self._closed = False
         self._sessions: dict[str, Session] = {}
         self._unauthenticated = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def full(self) -> bool:
+        """Whether all sessions together hold as much as they may."""
+        return self.buffered >= self.config.limits.buffered_total
+
+    def account(self, change: int) -> None:
+        """A session holds so many bytes more, or fewer."""
+        was_full = self.full
+        self.buffered += change
+        if was_full and not self.full:
+            for session in list(self._sessions.values()):
+                session.go_on()
 
     @contextlib.contextmanager
     def unauthenticated(self) -> Iterator[None]:
@@ -78,6 +97,8 @@ class Sessions:
         """
         if refusal := guard.check_token(hello.token, self.config):
             raise GreetingError(refusal.code, refusal.message)
+        if self._closed:
+            raise GreetingError("busy", "the proxy is being stopped")
         if hello.version != VERSION:
             raise GreetingError(
                 "version",
@@ -133,7 +154,8 @@ class Sessions:
 
     async def close(self) -> None:
         """End every session: the proxy stops."""
+        self._closed = True
         sessions = list(self._sessions.values())
-        await asyncio.gather(
-            *(session.say_goodbye("shutdown", "the proxy was stopped") for session in sessions)
-        )
+        for session in sessions:
+            session.end(Goaway(0, "shutdown", "the proxy was stopped"))
+        await asyncio.gather(*(session.ended() for session in sessions))

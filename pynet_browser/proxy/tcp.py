@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket as host_socket
 import struct
 import time
@@ -19,13 +20,21 @@ from pynet_browser.wire import Address, Close, Connect, Connected, Data, Frame, 
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session
 
-__all__ = ["HostSocket"]
+__all__ = ["READ_MAX", "HostSocket"]
 
-FRAME_MAX = 256 * 1024
-"""Most bytes in one data frame."""
+log = logging.getLogger(__name__)
+
+READ_MAX = 256 * 1024
+"""Most bytes read at once, and so in one data frame."""
+
+READ_UNASKED = 4096
+"""Bytes read where an event loop insists although reading should stop. They are kept until they may go on."""
 
 LINGER = 60.0
 """Seconds that a closed socket may take to deliver what was written to it."""
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Value of ``SO_LINGER`` with which closing a connection resets it."""
 
 TRANSITIONS: dict[str, dict[str, str]] = {
     "dialing": {"connected": "open", "gone": "closed", "page_closed": "closed"},
@@ -44,43 +53,50 @@ TRANSITIONS: dict[str, dict[str, str]] = {
 """host_done, page_done: that side has sent its FIN; closing: the page let go, data is still going out."""
 
 
-class HostSocket(asyncio.Protocol):
+class HostSocket(asyncio.BufferedProtocol):
     """One connection made for a page.
 
-    Towards the host the transport's buffer is the only queue: what does not fit is counted, and credit for
-    it is given when it has gone out. Towards the page at most one piece is kept, while the host is not read.
+    Towards the page no more is read than may be passed on at once: what waits, waits at the host. Towards the
+    host the page's window bounds what waits, until the connection stands and while the host does not read.
+    It is counted, and credit for it is given when it has gone out.
     """
 
     _transport: asyncio.Transport
 
-    def __init__(self, id_: int, session: Session) -> None:
-        self.id = id_
+    def __init__(self, session: Session, target: Connect) -> None:
+        self.id = target.socket
         self._session = session
+        self._target = target
         self._state = "dialing"
         self._dialing: asyncio.Task[None] | None = None
+        self._page_ended = False
         self._incoming = ReceiveWindow(session.budget)
         self._outgoing = SendWindow(session.peer_window)
-        self._early: list[Data] = []
-        self._ended_early = False
-        self._stuck = False
-        self._held = 0
-        self._backlog = memoryview(b"")
-        self._after_backlog: Frame | None = None
+        # To the host.
+        self._stuck = True
+        self._waiting = bytearray()
+        self._held = 0  # what waits, and what the transport has not sent
+        # To the page.
         self._reading = True
+        self._backlog = b""
+        self._after_backlog: Frame | None = None
         self._lingering: asyncio.TimerHandle | None = None
 
     # ── Connecting ─────────────────────────────────────────────────────────────────────────────────
 
-    def dial(self, resolver: Resolver, target: Connect, delay: float) -> None:
-        """Start to connect, after ``delay`` seconds."""
-        self._dialing = asyncio.create_task(self._dial(resolver, target, delay))
+    def dial(self, resolver: Resolver, timeout: float, delay: float) -> None:
+        """Start to connect, after ``delay`` seconds; both must be over within ``timeout`` seconds."""
+        self._dialing = asyncio.create_task(self._dial(resolver, timeout, delay))
 
-    async def _dial(self, resolver: Resolver, target: Connect, delay: float) -> None:
-        timeout = target.timeout / 1000 or None
+    async def _dial(self, resolver: Resolver, timeout: float, delay: float) -> None:
+        target = self._target
         try:
-            if delay:
-                await asyncio.sleep(delay)
-            connection = await resolver.dial(target.host, target.port, family=target.family, timeout=timeout)
+            await asyncio.sleep(min(delay, timeout))
+            if delay >= timeout:
+                raise DialError("ETIMEDOUT", "the page connects too often (limits.connects_per_second)")
+            connection = await resolver.dial(
+                target.host, target.port, family=target.family, timeout=timeout - delay
+            )
             try:
                 await asyncio.get_running_loop().create_connection(lambda: self, sock=connection)
             except BaseException:
@@ -97,14 +113,18 @@ class HostSocket(asyncio.Protocol):
         if self._state != "dialing":  # the page let go at the last moment
             self._transport.abort()
             return
+        # The transport shall keep nothing of its own: what is not sent at once waits here, and is counted.
+        self._transport.set_write_buffer_limits(high=0)
         self._turn("connected")
         local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        # A host that has reset the connection already is nobody's peer any more.
+        peer = peer or ("::" if ":" in local[0] else "0.0.0.0", self._target.port)
+        log.info("session %s: connected to %r, %s port %d", self._session.name, self._target.host, *peer[:2])
         self._session.send(Connected(self.id, _address(local), _address(peer)))
-        early, self._early = self._early, []
-        for frame in early:
-            self._write(frame)
-        if self._ended_early:
+        self.resume_writing()
+        if self._page_ended:
             self._end()
+        self.go_on()
 
     # ── From the page ──────────────────────────────────────────────────────────────────────────────
 
@@ -119,70 +139,118 @@ class HostSocket(asyncio.Protocol):
     def _data(self, frame: Data) -> None:
         size = len(frame.data)
         self._incoming.received(size)
-        if self._state in ("page_done", "done") or self._ended_early:
+        if self._page_ended:
             raise ProtocolError(f"data for socket {self.id} after its end")
-        if self._state == "dialing":
-            self._early.append(frame)
-        elif self._state in ("open", "host_done"):
-            self._write(frame)
-
-    def _write(self, frame: Data) -> None:
-        size = len(frame.data)
-        self._transport.write(frame.data)
+        if self._state in ("closing", "closed"):
+            return
         if self._stuck:
-            self._held += size
-            if not self._session.hold(size):
-                self._reset("ENOBUFS", "the proxy holds too much for this page (limits.buffered_per_session)")
-        else:
+            self._waiting += frame.data
+            self._hold(size)
+        # The frame is a view: the transport would keep the whole message for the sake of one byte not sent.
+        elif self._write(bytes(frame.data)):
             self._consumed(size)
+        else:
+            self._hold(size)
+
+    def _write(self, data: bytes | bytearray) -> bool:
+        """Give bytes to the transport; tells whether all have gone out."""
+        self._transport.write(data)
+        return not self._stuck
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if not self._session.hold(size):
+            message = "the proxy holds too much (limits.buffered_per_session, limits.buffered_total)"
+            self._session.send(Reset(self.id, "ENOBUFS", message))
+            self.abort(reset=True)
+
+    def pause_writing(self) -> None:
+        """The host does not take data as fast as it comes."""
+        self._stuck = True
+
+    def resume_writing(self) -> None:
+        """The host has caught up, or has just accepted."""
+        self._stuck = False
+        left = self._write_waiting()
+        gone, self._held = self._held - left, left
+        if gone:
+            self._session.released(gone)
+            self._consumed(gone)
+
+    def _write_waiting(self) -> int:
+        """Give all that waits to the transport; tells how much of that has not gone out."""
+        waiting, self._waiting = self._waiting, bytearray()
+        return len(waiting) if waiting and not self._write(waiting) else 0
+
+    def _consumed(self, size: int) -> None:
+        credit = self._incoming.consumed(size, self._held, time.monotonic())
+        if credit and self._state in ("open", "host_done"):
+            self._session.send(Window(self.id, credit))
 
     def _window(self, frame: Window) -> None:
         self._outgoing.opened(frame.credit)
         self.go_on()
 
     def _shutdown(self, _frame: Shutdown) -> None:
-        if self._state == "dialing":
-            self._ended_early = True
-        elif self._state not in ("closing", "closed"):
+        if self._page_ended:
+            raise ProtocolError(f"socket {self.id} ends twice")
+        self._page_ended = True
+        if self._state in ("open", "host_done"):
             self._end()
 
     def _end(self) -> None:
         self._turn("page_ended")
-        self._transport.write_eof()
+        self._write_waiting()
+        with contextlib.suppress(OSError):  # reset by the host; connection_lost is about to tell
+            self._transport.write_eof()
         self._finish()
 
     def _close(self, _frame: Close) -> None:
         """What was written still goes out; what the host sends meets a closed socket, as on any system."""
-        self._backlog, self._after_backlog = memoryview(b""), None
+        self._backlog, self._after_backlog = b"", None
         if self._state in ("dialing", "closed"):
             self.abort()
         elif self._state != "closing":
             self._turn("page_closed")
+            self._write_waiting()
             self._transport.close()
-            self._lingering = asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
+            self._lingering = asyncio.get_running_loop().call_later(LINGER, self.abort)
 
     def _reset_by_page(self, _frame: Reset) -> None:
         self.abort(reset=True)
 
     def abort(self, *, reset: bool = False) -> None:
-        """Let go of the connection at once; with ``reset`` the host sees a RST instead of a FIN."""
-        if self._state not in ("dialing", "closed"):
+        """Let go of the connection at once.
+
+        The host sees a RST with ``reset``, and also when it was not sent everything: it must not take a part
+        for the whole. Otherwise it sees a FIN.
+        """
+        if self._state == "dialing":
+            assert self._dialing
+            self._dialing.cancel()
+        elif self._state != "closed":
             sock = self._transport.get_extra_info("socket")
-            if reset and sock is not None:
+            if sock is not None and (reset or self._held):
                 with contextlib.suppress(OSError):
-                    sock.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    sock.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_LINGER, RESET_ON_CLOSE)
             self._transport.abort()
-        self._backlog, self._after_backlog = memoryview(b""), None
+        self._backlog, self._after_backlog = b"", None
         self._turn("gone")
         self._release()
 
     # ── From the host ──────────────────────────────────────────────────────────────────────────────
 
-    def data_received(self, data: bytes) -> None:
-        """The host has sent bytes: pass on what the page's window takes, keep the rest and stop reading."""
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Where to read into: as much as may be passed on."""
+        size = min(self._outgoing.credit, self._session.room, READ_MAX)
+        return self._session.scratch[: size if size > 0 else READ_UNASKED]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """The host has sent bytes."""
         if self._state in ("closing", "closed"):
             return
-        self._backlog = memoryview(bytes(self._backlog) + data if self._backlog else data)
+        data = bytes(self._session.scratch[:nbytes])
+        self._backlog = self._backlog + data if self._backlog else data
         self.go_on()
 
     def eof_received(self) -> bool:
@@ -208,26 +276,15 @@ class HostSocket(asyncio.Protocol):
         else:
             self._gone(errno.errorcode.get(number or 0, "ECONNRESET"))
 
-    def pause_writing(self) -> None:
-        """The host does not take data as fast as it comes."""
-        self._stuck = True
-
-    def resume_writing(self) -> None:
-        """The host has caught up."""
-        self._stuck = False
-        held, self._held = self._held, 0
-        if held:
-            self._session.released(held)
-            self._consumed(held)
-
     def go_on(self) -> None:
-        """Pass on what the page's window and the session's limits allow, and read on if all is passed on."""
-        while self._backlog and self._outgoing.credit and not self._session.full:
-            size = min(len(self._backlog), self._outgoing.credit, FRAME_MAX)
+        """Pass on what the page's window and the session allow, and read on if nothing is left."""
+        size = min(len(self._backlog), self._outgoing.credit) if self._session.room > 0 else 0
+        if size:
             self._session.send_data(self.id, self._backlog[:size])
             self._outgoing.sent(size)
             self._backlog = self._backlog[size:]
-        if self._session.full:
+        room = self._session.room > 0
+        if not room:
             self._session.pause(self)
         if self._after_backlog and not self._backlog:
             frame, self._after_backlog = self._after_backlog, None
@@ -235,7 +292,7 @@ class HostSocket(asyncio.Protocol):
         if self._state == "closed":
             self._release()
         elif self._state in ("open", "page_done"):
-            self._read(not self._backlog and self._outgoing.credit > 0 and not self._session.full)
+            self._read(room and not self._backlog and self._outgoing.credit > 0)
 
     def _read(self, wanted: bool) -> None:
         if wanted != self._reading:
@@ -251,30 +308,19 @@ class HostSocket(asyncio.Protocol):
 
     def _gone(self, code: str, message: str = "") -> None:
         """The connection failed: the page learns it after the data that came before."""
+        target = self._target
+        log.info("session %s: %r port %d: %s", self._session.name, target.host, target.port, message or code)
         self._turn("gone")
         self._after_backlog = Reset(self.id, code, message)
         self.go_on()
 
-    def _reset(self, code: str, message: str) -> None:
-        """The proxy breaks the connection off."""
-        self._session.send(Reset(self.id, code, message))
-        self.abort(reset=True)
-
     def _release(self) -> None:
         """Give back what the connection held; be forgotten once the page has all of its data."""
-        if self._dialing:
-            self._dialing.cancel()
-        held, self._held = self._held, 0
+        held, self._held, self._waiting = self._held, 0, bytearray()
         self._session.released(held)
-        self._early.clear()
         self._incoming.close()
         if not self._backlog and self._after_backlog is None:
             self._session.forget(self)
-
-    def _consumed(self, size: int) -> None:
-        credit = self._incoming.consumed(size, self._held, time.monotonic())
-        if credit:
-            self._session.send(Window(self.id, credit))
 
     def _turn(self, event: str) -> None:
         try:

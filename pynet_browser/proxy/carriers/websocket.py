@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.link import ACK_DELAY
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
 from pynet_browser.proxy.session import Ending, Session
@@ -36,6 +35,9 @@ SUBPROTOCOL = "pynet.v1"
 GREETING_MAX = 4096
 """Most bytes of the first message."""
 
+CLOSE_TIMEOUT = 2.0
+"""Seconds in which a peer must have taken the last frame and answered the close."""
+
 CLOSE_REASON_MAX = 123
 """Bytes of text that a close frame has room for (RFC 6455 §5.5)."""
 
@@ -55,7 +57,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
         max_msg_size=config.limits.message_bytes + MESSAGE_HEADER.size + 1,
     )
     await socket.prepare(request)
-    carrier = WebSocketCarrier(socket)
+    carrier = WebSocketCarrier(socket, request.transport, config.limits.message_bytes)
     try:
         refusal = guard.check_origin(request.headers.get("Origin"), own_origin(request), config)
         if refusal:
@@ -64,8 +66,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
             hello = await carrier.greeted(config.auth_timeout)
             session = sessions.greet(hello, carrier)
     except GreetingError as error:
-        await carrier.send(Refused(0, error.code, error.message))
-        await carrier.end("refused", error.message)
+        await carrier.end("refused", error.message, Refused(0, error.code, error.message))
     except ProtocolError as error:
         await carrier.end("protocol", str(error))
     else:
@@ -74,13 +75,21 @@ async def handle(request: web.Request) -> web.StreamResponse:
 
 
 class WebSocketCarrier:
-    """One WebSocket of one session."""
+    """One WebSocket of one session.
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    Args:
+        socket: it, after its handshake.
+        transport: the connection under it.
+        message_max: most bytes of frames in one message.
+    """
+
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, message_max: int
+    ) -> None:
         self._socket = socket
-        self._reader = MessageReader()
+        self._transport = transport
+        self._reader = MessageReader(message_max)
         self._awake = asyncio.Event()
-        self._ack_timer: asyncio.TimerHandle | None = None
 
     # ── What a session asks of its carrier ─────────────────────────────────────────────────────────
 
@@ -88,15 +97,17 @@ class WebSocketCarrier:
         """There may be something to send. What is pushed in the same turn of the loop leaves together."""
         self._awake.set()
 
-    async def send(self, frame: Frame, ack: int = 0) -> None:
-        """Send a frame about the session or the carrier, not numbered."""
-        with contextlib.suppress(ConnectionError):
-            await self._socket.send_bytes(encode_message(0, ack, [encode_frame(frame)]))
-
-    async def end(self, kind: Ending, reason: str) -> None:
-        """Close the WebSocket."""
+    async def end(self, kind: Ending, reason: str, last: Frame | None = None) -> None:
+        """Close the WebSocket; a peer that does not take its part in that is cut off."""
         text = reason.encode()[:CLOSE_REASON_MAX].decode(errors="ignore").encode()
-        await self._socket.close(code=CLOSE_CODES[kind], message=text)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                if last:
+                    await self._send(last)
+                await self._socket.close(code=CLOSE_CODES[kind], message=text)
+        except TimeoutError:
+            if self._transport:
+                self._transport.abort()
 
     # ── Reading ────────────────────────────────────────────────────────────────────────────────────
 
@@ -112,9 +123,8 @@ class WebSocketCarrier:
             raise ProtocolError(f"no greeting within {timeout:g} s") from error
         if message.type is not WSMsgType.BINARY or len(message.data) > GREETING_MAX:
             raise ProtocolError("the first message is no greeting")
-        frames = [frame for each in self._reader.feed(message.data) for frame in frames_of(each.body)]
-        match frames:
-            case [Hello() as hello]:
+        match [(each.number, *frames_of(each.body)) for each in self._reader.feed(message.data)]:
+            case [(0, Hello() as hello)]:
                 return hello
             case _:
                 raise ProtocolError("the first message is no greeting")
@@ -125,17 +135,22 @@ class WebSocketCarrier:
         self.wake()
         try:
             async for message in self._socket:
+                if message.type is WSMsgType.ERROR and not isinstance(message.data, WebSocketError):
+                    break  # the connection failed, and the page may come back on another
                 if message.type is not WSMsgType.BINARY:
-                    raise ProtocolError("a text message on a binary protocol")
+                    raise ProtocolError(f"the WebSocket brought no binary message: {message.data}")
                 await self._take(message.data, session)
         except ProtocolError as error:
-            session.end()
-            await self.send(Goaway(0, "protocol", str(error)))
-            await self.end("protocol", str(error))
+            session.end(Goaway(0, "protocol", str(error)))
+            await session.ended()
+            await self.end("protocol", str(error))  # if it was not the one in use
+        except Exception:
+            # What was understood of the message, and what was not, is not known.
+            session.end(Goaway(0, "internal", "the proxy failed; its log says more"))
+            await session.ended()
+            raise
         finally:
             writer.cancel()
-            if self._ack_timer:
-                self._ack_timer.cancel()
             session.detach(self)
 
     async def _take(self, data: bytes, session: Session) -> None:
@@ -144,25 +159,16 @@ class WebSocketCarrier:
             if message.number == 0:
                 for frame in frames_of(message.body):
                     await self._answer(frame, session)
-        if session.link.ack_due:
-            self.wake()
-        elif session.link.ack_at is not None and self._ack_timer is None:
-            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY, self._acknowledge)
-
-    def _acknowledge(self) -> None:
-        self._ack_timer = None
-        self.wake()
 
     async def _answer(self, frame: Frame, session: Session) -> None:
         """Answer a frame about the carrier or the session."""
         match frame:
             case Ping(stamp=stamp):
-                await self.send(Pong(0, stamp), session.link.received)
+                await self._send(Pong(0, stamp), session.link.received)
             case Unrecognized(socket=socket, kind=kind):
-                await self.send(Unknown(socket, kind), session.link.received)
+                await self._send(Unknown(socket, kind), session.link.received)
             case Goaway():
                 session.end()
-                await self.end("ended", "")
             case Pong() | Unknown():
                 pass
             case _:
@@ -178,3 +184,8 @@ class WebSocketCarrier:
                 self._awake.clear()
                 for message in session.take(self):
                     await self._socket.send_bytes(message)
+
+    async def _send(self, frame: Frame, ack: int = 0) -> None:
+        """Send a frame about the session or the carrier, not numbered."""
+        with contextlib.suppress(ConnectionError):
+            await self._socket.send_bytes(encode_message(0, ack, [encode_frame(frame)]))

@@ -1,0 +1,79 @@
+"""A proxy in the test's own event loop, so that tests can see what it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from aiohttp import web
+
+from pynet_browser.proxy.app import SESSIONS, create_app
+from pynet_browser.proxy.config import Config, Limits
+from pynet_browser.proxy.sessions import Sessions
+from tests.proxy.client import Page
+
+__all__ = ["EVERY_LOOP", "TOKEN", "RunningProxy", "running_proxy", "until"]
+
+TOKEN = "the token of these tests"
+
+EVERY_LOOP = ["asyncio", "uvloop"]
+"""For the mark of tests about what a loop's transports do."""
+
+
+class RunningProxy:
+    """A proxy on a loopback port.
+
+    Attributes:
+        address: its host and port.
+        url: what a page connects to.
+        sessions: its sessions, to look at.
+    """
+
+    def __init__(self, runner: web.AppRunner, sessions: Sessions) -> None:
+        self._runner = runner
+        self.sessions = sessions
+        self.address: tuple[str, int] = runner.addresses[0]
+        self.url = f"ws://127.0.0.1:{self.address[1]}/pynet"
+
+    def page(self, **options: Any) -> Page:
+        """A page that knows the token; use it with ``async with``."""
+        return Page(self.url, TOKEN, **options)
+
+    async def stop(self) -> None:
+        """Stop, as at a signal."""
+        await self._runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIterator[RunningProxy]:
+    """A proxy that serves until the block ends, and then has nothing left.
+
+    Args:
+        limits: other ones than the usual.
+        options: of ``Config``.
+    """
+    before = asyncio.all_tasks()
+    config = Config(token=TOKEN, demo=False, limits=limits or Limits(), **options)
+    app = create_app(config)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    proxy = RunningProxy(runner, app[SESSIONS])
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
+    allowed = before | {asyncio.current_task()}
+    await until(lambda: asyncio.all_tasks() <= allowed)
+    assert (len(proxy.sessions), proxy.sessions.sockets, proxy.sessions.buffered) == (0, 0, 0)
+
+
+async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    """Wait for a condition that nothing announces."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        await asyncio.sleep(0.005)

@@ -9,16 +9,16 @@ from bench.results import Results, Spread
 from bench.tables import NOTHING, digits
 
 COLUMNS = 2
-PANEL_WIDTH = 470
+PANEL_WIDTH = 520
 MARGIN = 24
 HEAD = 84
 PANEL_HEAD = 40
 ROW = 26
 BAR = 14
 PANEL_GAP = 26
-LABELS = 168
+LABELS = 190
 VALUES = 66
-BARS = PANEL_WIDTH - LABELS - VALUES - MARGIN
+BARS = PANEL_WIDTH - LABELS - VALUES - 2 * MARGIN
 FOOT = 34
 
 OURS = "#1d4ed8"
@@ -32,7 +32,8 @@ STYLE = f"""
     .quiet {{ fill: #6b7280; font-size: 12px }}
     .ours {{ font-weight: 600; fill: {OURS} }}
     .value {{ font-variant-numeric: tabular-nums }}
-    .spread {{ stroke: #374151; stroke-width: 1.5 }}
+    .spread {{ stroke: #111827; stroke-width: 1.5 }}
+    .halo {{ stroke: #ffffff; stroke-width: 4 }}
     .target {{ stroke: {TARGET}; stroke-width: 2 }}
 """
 
@@ -72,8 +73,8 @@ def draw(results: Results) -> str:
 
 
 def legend(results: Results, y: int) -> str:
-    words = f"bar: median of {len(results.rounds)} rounds; thin line: least to most; "
-    mark = MARGIN + 390
+    words = f"bar: median of {len(results.rounds)} rounds; thin line: least to most"
+    mark = MARGIN + 330
     return (
         text(MARGIN, y, words, "quiet")
         + f'<line x1="{mark}" x2="{mark}" y1="{y - 11}" y2="{y + 2}" class="target"/>'
@@ -92,7 +93,7 @@ def panel(results: Results, figure: Figure, target: Target | None, x: int, y: in
     aim = aimed_at(results, target)
     most = max([spread.high for spread in spreads.values() if spread] + ([aim] if aim else []))
     good = "more is better" if figure.better == "higher" else "less is better"
-    unit_at = x + PANEL_WIDTH - MARGIN
+    unit_at = x + PANEL_WIDTH - 2 * MARGIN
     parts = [
         text(x, y + 14, figure.title, "figure"),
         text(unit_at, y + 14, f"{figure.unit}, {good}", "quiet", anchor="end"),
@@ -127,8 +128,12 @@ def row(title: str, spread: Spread | None, most: float, x: int, top: int, *, our
         label
         + f'<rect x="{start}" y="{middle - BAR // 2}" width="{float(length) - start:.1f}" height="{BAR}" '
         f'rx="2" fill="{OURS if ours else THEIRS}"/>'
-        f'<line x1="{low}" x2="{high}" y1="{middle}" y2="{middle}" class="spread"/>'
-        + text(x + PANEL_WIDTH - MARGIN, middle + 4, digits(spread.median), "value", anchor="end")
+        # The halo lets the thin line be seen on a dark bar.
+        + "".join(
+            f'<line x1="{low}" x2="{high}" y1="{middle}" y2="{middle}" class="{kind}"/>'
+            for kind in ("halo", "spread")
+        )
+        + text(x + PANEL_WIDTH - 2 * MARGIN, middle + 4, digits(spread.median), "value", anchor="end")
     )
 
 

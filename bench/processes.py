@@ -24,11 +24,17 @@ connect_burst = 1000000
 class MeasuredProcess(ServerProcess):
     """A server whose processor time is of interest."""
 
+    @property
+    def pid(self) -> int:
+        """Names the process to the system."""
+        assert self._process is not None  # it is asked only while it runs
+        return self._process.pid
+
     def cpu_seconds(self) -> float | None:
         """What it and its children have used until now; None where the system does not tell (no /proc)."""
-        if self._process is None or not PROC.is_dir():
+        if not PROC.is_dir():
             return None
-        return ticks_of_family(self._process.pid) / os.sysconf("SC_CLK_TCK")
+        return ticks_of_family(self.pid) / os.sysconf("SC_CLK_TCK")
 
 
 class TcpTarget(ServerProcess):

@@ -17,6 +17,9 @@ const GREETING_TIME = 10_000;
 const BACKOFF_FIRST = 100;
 const BACKOFF_MAX = 5_000;
 
+/** A proxy that asks for signs of life more often (ms) is not heeded: the answers would come too late. */
+const KEEPALIVE_MIN = 1_000;
+
 /** Longest pause a timer can be set for. */
 const TIMER_MAX = 2 ** 31 - 1;
 
@@ -225,7 +228,7 @@ export class Connection {
     this.agent = welcome.agent;
     this.#giveUpAt = Infinity;
     this.#attempts = 0;
-    this.#keepAlive = new KeepAlive(welcome.keepalive, now());
+    this.#keepAlive = new KeepAlive(Math.max(welcome.keepalive, KEEPALIVE_MIN), now());
     this.#session.attach(welcome);
     this.#ping();
     this.#opening?.resolve();

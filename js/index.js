@@ -14,7 +14,7 @@ export { missingParts };
  */
 
 /**
- * Reach the proxy and put our sockets in place of Emscripten's.
+ * Reach the proxy.
  * @param {any} module Pyodide's Emscripten module
  * @param {{url: string, token: string, agent: string, errno: Record<string, number>}} options
  * @returns {Promise<Network>}
@@ -22,15 +22,19 @@ export { missingParts };
 export async function open(module, { url, token, agent, errno }) {
   const connection = new Connection(url, token, agent);
   await connection.open();
-  return new Network(connection, new SocketFileSystem(module, connection, errno));
+  return new Network(new SocketFileSystem(module, connection, errno));
 }
 
-/** The network of this page while it is installed. */
+/** The network of this page while it is installed. What is absent is undefined, which Python sees as None. */
 class Network {
-  /** @param {Connection} connection @param {SocketFileSystem} system */
-  constructor(connection, system) {
-    this.connection = connection;
+  /** @param {SocketFileSystem} system */
+  constructor(system) {
     this.system = system;
+    this.connection = system.connection;
+  }
+
+  mount() {
+    this.system.mount();
   }
 
   close() {
@@ -78,7 +82,7 @@ class Network {
    */
   describe(fd) {
     const sock = this.system.find(fd);
-    return sock && [sock.family, sock.type, sock.protocol];
+    return sock ? [sock.family, sock.type, sock.protocol] : undefined;
   }
 
   /**
@@ -96,12 +100,13 @@ class Network {
   }
 
   /**
-   * Addresses of both ends, each host and port, or null; for IPv6 as above.
+   * Addresses of both ends, each host and port, or undefined; for IPv6 as above.
    * @param {number} fd
    */
   addresses(fd) {
     const sock = this.system.find(fd);
-    return sock && [[sock.saddr, sock.sport], sock.daddr === undefined ? null : [sock.daddr, sock.dport]];
+    if (!sock) return undefined;
+    return [[sock.saddr, sock.sport], sock.daddr === undefined ? undefined : [sock.daddr, sock.dport]];
   }
 
   /**
@@ -110,7 +115,7 @@ class Network {
    */
   explain(fd) {
     const error = this.system.find(fd)?.socket.reported;
-    return error ? [error.code, error.message] : null;
+    return error ? [error.code, error.message] : undefined;
   }
 
   /**
@@ -118,7 +123,7 @@ class Network {
    * @param {number} fd @param {number} limit
    */
   peek(fd, limit) {
-    return this.system.find(fd)?.socket.read(limit, true) ?? null;
+    return this.system.find(fd)?.socket.read(limit, true);
   }
 
   status() {
@@ -128,15 +133,15 @@ class Network {
       url: connection.url,
       proxy: connection.agent,
       state: session.state,
-      roundTrip: connection.roundTrip,
+      roundTrip: connection.roundTrip ?? undefined,
       reconnects: connection.reconnects,
       buffered: session.link.buffered,
       sockets: this.system.sockets.map(({ stream, socket, family }) => ({
         fd: stream.fd,
         family,
         state: socket.state,
-        local: socket.local && [socket.local.host, socket.local.port],
-        peer: socket.peer && [socket.peer.host, socket.peer.port],
+        local: socket.local ? [socket.local.host, socket.local.port] : undefined,
+        peer: socket.peer ? [socket.peer.host, socket.peer.port] : undefined,
         received: socket.bytesReceived,
         sent: socket.bytesSent,
         queued: socket.available,

@@ -85,10 +85,10 @@ export class SocketFileSystem {
     this.connection = connection;
     this.errno = errno;
     this.streamOps = this.#makeStreamOps();
-    this.#mount();
   }
 
-  #mount() {
+  /** Take the place of Emscripten's sockets. */
+  mount() {
     const { SOCKFS, DNS } = this.module;
     const { createSocket, pollAsync } = SOCKFS;
     const { lookup_name, lookup_addr } = DNS;

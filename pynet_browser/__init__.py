@@ -79,6 +79,7 @@ async def install(url: str, *, token: str | None = None) -> None:
     from pynet_browser.stdlib import names, select, socket
 
     _network = network
+    network.mount()
     names.patch(_patches, network)
     select.patch(_patches)
     socket.patch(_patches, network)

@@ -31,10 +31,13 @@ class Network:
     def __init__(self, js_network: Any) -> None:
         self._js = js_network
 
+    def mount(self) -> None:
+        """Put our sockets in place of Emscripten's."""
+        self._js.mount()
+
     def close(self) -> None:
         """Give Emscripten its sockets back and end the session; sockets that are open fail."""
         self._js.close()
-        self._js.destroy()
 
     @property
     def suspends(self) -> bool:
@@ -103,7 +106,7 @@ class Network:
 
 
 async def open_network(url: str, token: str, agent: str) -> Network:
-    """Load the page's side, reach the proxy and put our sockets in place of Emscripten's.
+    """Load the page's side and reach the proxy.
 
     Raises:
         NotInBrowserError: this Python is not Pyodide.

@@ -12,8 +12,9 @@ import select
 import selectors
 import socket
 import time
+import typing
 
-CASES: dict = {}
+CASES: dict[str, typing.Callable[..., None]] = {}
 
 
 def case(function):
@@ -469,7 +470,7 @@ def select_returns_with_the_first_that_is_ready(peers):
 def select_checks_its_arguments(peers):
     with raising(ValueError):
         select.select([], [], [], -1)
-    wrong: list = [(["x"], [], [], 0), ([], [], [], "soon")]
+    wrong: list[typing.Any] = [(["x"], [], [], 0), ([], [], [], "soon")]
     for arguments in wrong:
         with raising(TypeError):
             select.select(*arguments)

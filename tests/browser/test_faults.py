@@ -1,0 +1,191 @@
+"""What goes wrong between page and network reaches Python as a true exception, in bounded time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.page_python import PageError
+
+
+def failing(python, source, **names):
+    """The error that the code leaves."""
+    with pytest.raises(PageError) as caught:
+        python.run(source, **names)
+    return caught.value
+
+
+CONNECT = "import socket; socket.create_connection((host, port), 10)"
+
+
+def test_a_proxy_that_stops_breaks_its_sockets_and_says_why(open_python, start_proxy, echo_server):
+    proxy = start_proxy()
+    page = open_python(proxy)
+    page.run(
+        """
+        import socket
+        connection = __import__("builtins").connection = socket.create_connection((host, port), 10)
+        connection.sendall(b"x")
+        connection.recv(1)
+        None
+        """,
+        host=echo_server.host,
+        port=echo_server.port,
+    )
+    proxy.stop()
+    error = failing(page, "connection.settimeout(None); connection.recv(1)", timeout=10)
+    assert (error.type, error.errno) == ("ConnectionResetError", "ECONNRESET")
+    assert "the proxy was stopped" in error.message
+    # A new connection is not left waiting for a proxy that is gone.
+    error = failing(page, CONNECT, host="127.0.0.1", port=9, timeout=20)
+    assert error.type in ("OSError", "TimeoutError")
+
+
+def test_a_proxy_that_is_killed_breaks_its_sockets_after_the_grace_period(
+    open_python, start_proxy, echo_server, tmp_path
+):
+    config = tmp_path / "proxy.toml"
+    config.write_text("grace = 1.0\n")
+    proxy = start_proxy("--config", str(config))
+    page = open_python(proxy)
+    page.run(
+        "import socket; __import__('builtins').connection = socket.create_connection((host, port), 10); None",
+        host=echo_server.host,
+        port=echo_server.port,
+    )
+    proxy.kill()
+    error = failing(page, "connection.settimeout(None); connection.recv(1)", timeout=10)
+    assert (error.type, error.errno) == ("TimeoutError", "ETIMEDOUT")
+
+
+def test_a_proxy_that_comes_back_is_used_again(open_python, start_proxy, echo_server):
+    proxy = start_proxy()
+    page = open_python(proxy)
+    arguments = {"host": echo_server.host, "port": echo_server.port}
+    page.run(CONNECT + "; None", **arguments)
+    proxy.stop()
+    start_proxy("--port", str(proxy.port), "--token", proxy.token)
+    page.run(CONNECT + "; None", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"), [("wrong", "the token is not this proxy's"), ("", "wants a token")]
+)
+def test_a_wrong_token_is_refused_with_a_sentence(open_python, proxy, token, sentence):
+    page = open_python(install=False)
+    source = """
+import pynet_browser
+try:
+    await pynet_browser.install(url, token=token)
+except pynet_browser.ProxyRefusedError as error:
+    found = [error.code, str(error), isinstance(error, ConnectionError)]
+found
+"""
+    found = page.run(source, url=proxy.ws_url, token=token)
+    assert found[0] == "token"
+    assert sentence in found[1]
+    assert found[2] is True
+
+
+def test_a_page_of_another_origin_is_refused_and_told_what_to_change(open_python, proxy, start_proxy):
+    other = start_proxy()
+    page = open_python(install=False)
+    source = """
+import pynet_browser
+try:
+    await pynet_browser.install(url, token=token)
+except pynet_browser.ProxyRefusedError as error:
+    found = [error.code, str(error)]
+found
+"""
+    code, message = page.run(source, url=other.ws_url, token=other.token)
+    assert code == "origin"
+    assert f"--origin {proxy.url}" in message
+    allowed = start_proxy("--origin", proxy.url)
+    page.run(
+        "import pynet_browser; await pynet_browser.install(url, token=token)",
+        url=allowed.ws_url,
+        token=allowed.token,
+    )
+
+
+def test_no_proxy_at_the_address_is_an_error_that_names_it(open_python, refusing_port):
+    page = open_python(install=False)
+    url = f"ws://127.0.0.1:{refusing_port.port}/pynet"
+    error = failing(page, "import pynet_browser; await pynet_browser.install(url)", url=url)
+    assert error.type == "ProxyUnreachableError"
+    assert url in error.message
+
+
+def test_what_the_policy_refuses_is_a_permission_error_that_names_the_rule(
+    open_python, start_proxy, echo_server
+):
+    proxy = start_proxy("--deny", f"127.0.0.1:{echo_server.port}")
+    page = open_python(proxy)
+    error = failing(page, CONNECT, host=echo_server.host, port=echo_server.port)
+    assert (error.type, error.errno) == ("PolicyError", "EACCES")
+    assert f"127.0.0.1:{echo_server.port}" in error.message
+    source = """
+try:
+    {}
+except PermissionError as error:
+    kind = type(error).__name__
+kind
+""".format(CONNECT.replace("; ", "\n    "))
+    assert page.run(source, host=echo_server.host, port=echo_server.port) == "PolicyError"
+    assert echo_server.accepted == 0
+
+
+@pytest.mark.parametrize("operation", ["connect", "recv", "sendall", "select", "getaddrinfo"])
+def test_waiting_where_python_cannot_be_suspended_is_an_error_and_no_harm(python, echo_server, operation):
+    """runPython runs Python on the JavaScript stack, which cannot be set aside."""
+    arguments = f"({echo_server.host!r}, {echo_server.port})"
+    python.run(
+        f"""
+import builtins, socket
+builtins.connection = socket.create_connection({arguments}, 10)
+connection.settimeout(None)
+None
+"""
+    )
+    waits = {
+        "connect": f"socket.create_connection({arguments})",
+        "recv": "connection.recv(1)",
+        "sendall": "connection.sendall(bytes(64 << 20))",
+        "select": "select.select([connection], [], [], 5)",
+        "getaddrinfo": "socket.getaddrinfo('localhost', 80)",
+    }
+    found = python.page.evaluate(
+        """source => pyodide.runPython(source)""",
+        f"""
+import pynet_browser, select, socket
+try:
+    {waits[operation]}
+except OSError as error:
+    found = [type(error).__name__, isinstance(error, RuntimeError), "runPythonAsync" in str(error)]
+' '.join(map(str, found))
+""",
+    )
+    expected = "OSError False False" if operation == "select" else "BlockingError True True"
+    assert found == expected
+    # The interpreter lives, and so does what needs no waiting.
+    assert (
+        python.run(f"import socket; socket.create_connection({arguments}, 10).getpeername()[0]")
+        == "127.0.0.1"
+    )
+
+
+def test_data_that_is_there_is_read_without_suspending(python, echo_server):
+    python.run(
+        """
+import builtins, select, socket
+builtins.connection = socket.create_connection((host, port), 10)
+connection.sendall(b"ready")
+select.select([connection], [], [], 10)
+None
+""",
+        host=echo_server.host,
+        port=echo_server.port,
+    )
+    assert (
+        python.page.evaluate("source => pyodide.runPython(source)", "connection.recv(5).decode()") == "ready"
+    )

@@ -1,0 +1,90 @@
+"""Many sockets in one page, and one that stands in nobody's way."""
+
+from __future__ import annotations
+
+from tests.peers import Echo, Source
+
+
+def test_two_hundred_sockets_are_open_at_once(python, echo_server):
+    source = """
+import select, socket
+sockets = [socket.create_connection((host, port), 20) for _ in range(200)]
+for index, each in enumerate(sockets):
+    each.sendall(f"socket {index}".encode())
+answers = {}
+while len(answers) < 200:
+    for each in select.select([s for s in sockets if s not in answers], [], [], 20)[0]:
+        answers[each] = each.recv(100).decode()
+right = all(answers[each] == f"socket {index}" for index, each in enumerate(sockets))
+ports = len({each.getsockname()[1] for each in sockets})
+for each in sockets:
+    each.close()
+[right, ports]
+"""
+    assert python.run(source, host=echo_server.host, port=echo_server.port, timeout=60) == [True, 200]
+    assert echo_server.accepted == 200
+
+
+def test_descriptors_and_names_of_closed_sockets_are_used_again(python, echo_server):
+    source = """
+import pynet_browser, socket
+from pyodide_js import _module as module
+def live(): return sum(1 for node in module.FS.nameTable if node)
+before, numbers = live(), set()
+for _ in range(50):
+    with socket.create_connection((host, port), 10) as connection:
+        numbers.add(connection.fileno())
+[len(numbers), live() - before, len(pynet_browser.status().sockets)]
+"""
+    assert python.run(source, host=echo_server.host, port=echo_server.port) == [1, 0, 0]
+
+
+def test_a_socket_nobody_reads_does_not_slow_another(python):
+    source = """
+import socket
+unread = [socket.create_connection(large, 10) for _ in range(5)]
+with socket.create_connection(echo, 10) as lively:
+    for number in range(50):
+        lively.sendall(b"x" * 10_000)
+        data = b""
+        while len(data) < 10_000:
+            data += lively.recv(65536)
+import pynet_browser
+held = max(each.queued for each in pynet_browser.status().sockets)
+# What was left unread is all there, once somebody reads.
+count = 0
+while piece := unread[0].recv(1 << 20):
+    count += len(piece)
+for each in unread:
+    each.close()
+[held, count]
+"""
+    with Source(20_000_000) as large, Echo() as echo:
+        held, count = python.run(source, large=large.address, echo=echo.address, timeout=60)
+    assert count == 20_000_000
+    assert held <= 1 << 18  # the first window, which nobody's reading has opened further
+
+
+def test_tasks_that_wait_in_sockets_do_not_disturb_each_other(python, echo_server):
+    # Each suspended call has lent its C stack to the others; what they wait for must reach the right one.
+    source = """
+import asyncio, select, socket
+async def talk(number):
+    await asyncio.sleep(0)
+    with socket.create_connection((host, port), 20) as connection:
+        for turn in range(20):
+            message = f"{number}:{turn};".encode() * 50
+            connection.sendall(message)
+            answer = bytearray()
+            while len(answer) < len(message):
+                if turn % 2:
+                    poller = select.poll()
+                    poller.register(connection, select.POLLIN)
+                    assert poller.poll(20_000)[0][0] == connection.fileno()
+                answer += connection.recv(4096)
+            assert bytes(answer) == message
+            await asyncio.sleep(0.001)
+    return number
+sorted(await asyncio.gather(*(talk(number) for number in range(25)))) == list(range(25))
+"""
+    assert python.run(source, host=echo_server.host, port=echo_server.port, timeout=60) is True

@@ -134,14 +134,15 @@ class HostSocket(asyncio.BufferedProtocol):
         Raises:
             ProtocolError: it asks what a socket in this state cannot do.
         """
-        self._HANDLERS[type(frame)](self, frame)
+        if self._state != "closing":  # the page has let go; what it says about the id now means nothing
+            self._HANDLERS[type(frame)](self, frame)
 
     def _data(self, frame: Data) -> None:
         size = len(frame.data)
         self._incoming.received(size)
         if self._page_ended:
             raise ProtocolError(f"data for socket {self.id} after its end")
-        if self._state in ("closing", "closed"):
+        if self._state == "closed":
             return
         if self._stuck:
             self._waiting += frame.data
@@ -210,7 +211,7 @@ class HostSocket(asyncio.BufferedProtocol):
         self._backlog, self._after_backlog = b"", None
         if self._state in ("dialing", "closed"):
             self.abort()
-        elif self._state != "closing":
+        else:
             self._turn("page_closed")
             self._write_waiting()
             self._transport.close()
@@ -274,7 +275,21 @@ class HostSocket(asyncio.BufferedProtocol):
             self._turn("gone")
             self._release()
         else:
+            self._rescue()
             self._gone(errno.errorcode.get(number or 0, "ECONNRESET"))
+
+    def _rescue(self) -> None:
+        """Read what the host sent before the connection broke.
+
+        Where it was a write that failed, that is still there, as on any system: perhaps an answer that says
+        why the host hung up.
+        """
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or self._state not in ("open", "page_done"):
+            return
+        with contextlib.suppress(OSError), sock.dup() as rest:
+            while (size := READ_MAX - len(self._backlog)) and (data := rest.recv(size)):
+                self._backlog += data
 
     def go_on(self) -> None:
         """Pass on what the page's window and the session allow, and read on if nothing is left."""

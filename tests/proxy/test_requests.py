@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from pynet_browser.wire import Address, Failed, Resolve, Resolved
+from tests.proxy.client import Carrier, FailedError, SessionOverError, hello
+from tests.proxy.running import TOKEN, running_proxy, until
+
+
+@pytest.fixture
+async def proxy():
+    async with running_proxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def page(proxy):
+    async with proxy.page() as page:
+        yield page
+
+
+async def code_of(request) -> str:
+    with pytest.raises(FailedError) as caught:
+        await request
+    return caught.value.code
+
+
+@pytest.fixture
+def name_server(monkeypatch):
+    """Names under .slow are answered when the event is set."""
+    answering = threading.Event()
+    ask = socket.getaddrinfo
+
+    def answer(*question):
+        if not str(question[0]).endswith(".slow"):
+            return ask(*question)
+        answering.wait()
+        return ask("127.0.0.1", question[1], question[2], socket.SOCK_STREAM)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    yield answering
+    answering.set()
+
+
+async def test_a_name_has_addresses_and_a_service_a_port(page):
+    answer = await page.resolve("localhost", "http", 4)
+    assert (answer.port, answer.addresses) == (80, (Address(4, "127.0.0.1", 80),))
+    assert answer.canonical == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("127.0.0.1", Address(4, "127.0.0.1", 25)), ("::1", Address(6, "::1", 25))]
+)
+async def test_an_address_is_its_own_address_and_a_number_its_own_port(page, host, address):
+    assert (await page.resolve(host, "25")).addresses == (address,)
+
+
+async def test_a_service_may_be_asked_for_alone(page):
+    answer = await page.resolve("", "https")
+    assert (answer.port, answer.addresses) == (443, ())
+
+
+async def test_a_name_may_be_asked_for_alone(page):
+    assert {each.port for each in (await page.resolve("localhost")).addresses} == {0}
+
+
+async def test_what_is_not_known_fails_by_name(page):
+    assert await code_of(page.resolve("no-such-name.invalid")) == "EAI_NONAME"
+    assert await code_of(page.resolve("no such name")) == "EAI_NONAME"
+    assert await code_of(page.resolve("localhost", "no-such-service")) == "EAI_SERVICE"
+    assert await code_of(page.resolve("localhost", "http", family=5)) == "EAFNOSUPPORT"
+
+
+async def test_an_address_has_a_name_and_a_port_a_service(page):
+    answer = await page.reverse(Address(4, "127.0.0.1", 80))
+    assert (answer.host, answer.service) == (socket.getnameinfo(("127.0.0.1", 0), 0)[0], "http")
+
+
+async def test_what_has_no_name_is_empty(page):
+    assert (await page.reverse(Address(4, "127.0.0.1", 2))).service == ""
+
+
+async def test_a_text_that_is_no_address_has_no_name(page):
+    assert await code_of(page.reverse(Address(4, "localhost", 80))) == "EAI_NONAME"
+
+
+async def test_a_quick_answer_does_not_wait_for_a_slow_one(page, name_server):
+    slow = asyncio.create_task(page.resolve("one.slow"))
+    assert (await page.resolve("localhost", "", 4)).addresses
+    assert not slow.done()
+    name_server.set()
+    assert (await slow).addresses == (Address(4, "127.0.0.1", 0),)
+
+
+async def test_only_so_many_names_are_looked_up_at_once(page, proxy, name_server):
+    most = proxy.sessions.config.limits.resolves_per_session
+    waiting = [asyncio.create_task(page.resolve(f"{number}.slow")) for number in range(most)]
+    await asyncio.sleep(0)  # let them ask first
+    assert await code_of(page.resolve("localhost")) == "EAI_AGAIN"
+    name_server.set()
+    await asyncio.gather(*waiting)
+    assert (await page.resolve("localhost")).addresses
+
+
+async def test_two_requests_of_one_id_are_both_answered(proxy):
+    carrier = await Carrier.open(proxy.url)
+    await carrier.greet(hello(TOKEN))
+    await carrier.send(Resolve(7, 0, "127.0.0.1", ""), Resolve(7, 0, "no name", ""), number=1)
+    answers: list[object] = []
+    while len(answers) < 2:
+        answers += [type(frame) for _, frame in await carrier.receive()]
+    assert set(answers) == {Resolved, Failed}
+    await carrier.socket.close()
+
+
+async def test_a_session_that_ends_asks_no_longer(page, name_server):
+    tasks = asyncio.all_tasks()
+    asking = asyncio.create_task(page.resolve("one.slow"))
+    await until(lambda: len(asyncio.all_tasks() - tasks) == 2)  # the page's, and the proxy's
+    await page.close()
+    with pytest.raises(SessionOverError):
+        await asking
+    await until(lambda: asyncio.all_tasks() <= tasks)

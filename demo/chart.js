@@ -14,7 +14,9 @@ const TIME_HEIGHT = 18;
 /** Room for the line's width and for half a label. */
 const TOP = 7;
 const TIME_STEP = 15_000;
-const SPARK_TIME = 20_000;
+/** A sparkline shows a socket's whole life, within these bounds (ms). */
+const SPARK_MIN = 4000;
+const SPARK_MAX = 30_000;
 
 /**
  * @typedef {import("./traffic.js").Rates} Rates
@@ -48,7 +50,9 @@ export function drawChart(canvas, history, direction, now, { timeLabels }) {
  */
 export function drawSparkline(canvas, history, now) {
   const { context, width, height, style } = prepare(canvas);
-  const from = now - SPARK_TIME;
+  const age = now - (history[0]?.time ?? now);
+  const span = Math.min(Math.max(age, SPARK_MIN), SPARK_MAX);
+  const from = now - span;
   const visible = history.filter(({ time }) => time >= from - 1000);
   const box = { left: 0, top: 2, right: width, bottom: height - 1 };
   const top = Math.max(1, ...visible.flatMap(({ received, sent }) => [received, sent]));
@@ -58,7 +62,7 @@ export function drawSparkline(canvas, history, now) {
     ["received", style.getPropertyValue("--received")],
   ];
   for (const [direction, color] of lines) {
-    drawLine(context, box, visible, { direction, from, span: SPARK_TIME, top, color });
+    drawLine(context, box, visible, { direction, from, span, top, color });
   }
 }
 

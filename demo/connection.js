@@ -12,7 +12,7 @@ const REMEMBERED = "pynet-browser proxy";
 /** @typedef {"off" | "connecting" | "connected" | "reconnecting"} ConnectionState */
 
 /** @type {Record<ConnectionState, string>} */
-const TITLES = {
+const VERBS = {
   off: "Not connected",
   connecting: "Connecting to",
   connected: "Connected to",
@@ -32,7 +32,8 @@ export class ConnectionBox {
   constructor(form, { connect, disconnect }) {
     this.form = form;
     const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (form.querySelector(`.${name}`));
-    this.title = part("title");
+    this.verb = part("verb");
+    this.proxy = part("proxy");
     this.roundTrip = part("round-trip");
     this.problem = part("problem");
     this.button = part("switch");
@@ -60,7 +61,8 @@ export class ConnectionBox {
     this.state = state;
     this.address = address;
     this.form.dataset.state = state;
-    this.title.textContent = state === "off" ? TITLES.off : `${TITLES[state]} ${address?.title}`;
+    this.verb.textContent = VERBS[state];
+    this.proxy.textContent = state === "off" ? "" : (address?.title ?? "");
     this.button.textContent = state === "off" ? "Connect" : state === "connecting" ? "Cancel" : "Disconnect";
     if (state !== "connected") this.roundTrip.textContent = "";
     if (state !== "off") this.complain("");

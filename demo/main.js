@@ -40,7 +40,7 @@ let packageInstalled = false;
 let booted;
 
 const python = new Python({
-  progress: ({ stage, ...so_far }) => stages.all[/** @type {keyof Stages["all"]} */ (stage)].advance(so_far),
+  progress: ({ stage, ...soFar }) => stages.advance(stage, soFar),
   output: (pieces) => pieces.forEach(({ stream, text }) => output.write(stream, text)),
   status: showStatus,
 });
@@ -48,26 +48,22 @@ const python = new Python({
 // ── Getting ready ───────────────────────────────────────────────────────────────────────────────────────────
 
 async function start() {
-  const query = new URLSearchParams(location.search);
   const own = await ProxyAddress.ofPage(location);
   // Whoever looks over a shoulder, or gets this address sent, need not learn the token.
-  query.delete("token");
-  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);
+  history.replaceState(null, "", location.pathname);
 
   const last = remembered();
   const address = own && !own.token && last?.base.href === own.base.href ? last : (own ?? last);
   if (address) connection.fill(address);
-  boot(query.get("pyodide"));
+  boot();
   if (address) await connect(address);
 }
 
-/** @param {string | null} given directory with Pyodide */
-function boot(given) {
+function boot() {
   packageInstalled = false;
-  output.clear();
   stages.show("runtime", "library", "package", "connection");
   const begun = performance.now();
-  booted = findPyodide(given).then((indexURL) => python.boot(indexURL));
+  booted = findPyodide().then((indexURL) => python.boot(indexURL));
   stages.during("runtime", booted).catch(() => {});
   stages.during("library", booted).catch(() => {});
   booted.then(
@@ -82,15 +78,19 @@ function boot(given) {
         );
       }
       runButton.disabled = false;
-      if (connection.state === "off") stages.hide();
+      if (connection.state !== "off") return;
+      stages.hide();
+      output.write("note", "Give it a network: start a proxy (pynet-browser serve), and connect to it above.\n");
     },
     (error) => output.write("error", `Python could not be loaded: ${error.message}\n`),
   );
 }
 
-/** Pyodide beside this page if it is there, else from where everybody gets it. @param {string | null} given */
-async function findPyodide(given) {
-  if (given) return new URL(given, location.href).href;
+/**
+ * Pyodide beside this page if it is there, else from where everybody gets it. No query can say otherwise: a link
+ * must not decide whose code is given the token.
+ */
+async function findPyodide() {
   const beside = new URL("../pyodide/", location.href).href;
   const found = await fetch(`${beside}pyodide-lock.json`, { method: "HEAD" }).catch(() => null);
   return found?.ok ? beside : OFFICIAL_PYODIDE;
@@ -201,10 +201,12 @@ async function run() {
     if (traceback) output.write("error", traceback);
     if (outcome === "exited" && code !== "0") output.write("note", `exit status ${code}\n`);
     show(`${outcome === "killed" ? "stopped" : outcome} after`);
-    if (outcome === "killed") restart();
+    if (outcome === "killed") restart("The program would not stop by itself, so Python was started anew.");
   } catch (error) {
     output.write("error", `${error instanceof Error ? error.message : error}\n`);
     show("broken after");
+    python.restart();
+    restart("Python broke, so it was started anew.");
   } finally {
     clearInterval(clock);
     running(false);
@@ -215,17 +217,22 @@ async function run() {
 function running(now) {
   runButton.hidden = now;
   stopButton.hidden = !now;
-  document.body.classList.toggle("running", now);
+  stopButton.disabled = false;
 }
 
-/** Python had to be ended with the program, so both begin anew. */
-function restart() {
+function stop() {
+  stopButton.disabled = true;
+  python.stop();
+}
+
+/** Python had to be ended with the program. @param {string} reason */
+function restart(reason) {
   const address = connected;
   connected = null;
   runButton.disabled = true;
   traffic.sample(performance.now(), []);
-  boot(new URLSearchParams(location.search).get("pyodide"));
-  output.write("note", "The program would not stop by itself, so Python was started anew.\n");
+  output.write("note", `${reason}\n`);
+  boot();
   if (address) connect(address);
 }
 
@@ -252,7 +259,7 @@ function draw() {
 }
 
 runButton.addEventListener("click", run);
-stopButton.addEventListener("click", () => python.stop());
+stopButton.addEventListener("click", stop);
 part("clear").addEventListener("click", () => output.clear());
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

@@ -73,9 +73,10 @@ export class Python {
   }
 
   /**
-   * Run a program to its end. After "killed" Python must be booted and connected again.
+   * Run a program to its end. After "killed", and after an error, Python must be booted and connected again.
    * @param {string} source
    * @returns {Promise<Outcome>}
+   * @throws {Error} Python itself broke
    */
   run(source) {
     return this.#call("run", source);
@@ -91,11 +92,16 @@ export class Python {
     this.#call("stop").catch(() => {});
     setTimeout(() => {
       if (![...this.#waiting.values()].includes(running)) return;
-      this.#worker.terminate();
-      this.#waiting.clear();
-      this.#worker = this.#start();
       running.resolve({ outcome: "killed" });
+      this.restart();
     }, STOP_PATIENCE);
+  }
+
+  /** Begin anew, with a Python that is to be booted. */
+  restart() {
+    this.#worker.terminate();
+    this.#fail(new Error("Python was started anew"));
+    this.#worker = this.#start();
   }
 
   /**

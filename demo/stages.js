@@ -40,13 +40,25 @@ export class Stages {
     }, TICK);
   }
 
+  /**
+   * Something of a stage has come.
+   * @param {string} name
+   * @param {{loaded: number, total: number | null}} soFar bytes
+   */
+  advance(name, soFar) {
+    const stage = this.all[/** @type {StageName} */ (name)];
+    stage.advance(soFar);
+    // The runtime is compiled while it comes; what is started then is Python.
+    if (name === "runtime" && soFar.loaded === soFar.total) stage.end("done");
+  }
+
   hide() {
     clearInterval(this.#timer);
     this.list.hidden = true;
   }
 
   /**
-   * Do the work of a stage, and show how long it takes.
+   * Show how long the work of a stage takes.
    * @template T
    * @param {StageName} name
    * @param {Promise<T>} work
@@ -119,6 +131,7 @@ class Stage {
 
   /** @param {"done" | "failed"} state */
   end(state) {
+    if (this.element.className !== "running") return;
     this.tick();
     this.element.className = state;
     this.#bar.value = state === "done" ? 1 : 0;

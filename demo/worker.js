@@ -9,8 +9,11 @@
 import { bootPyodide } from "./boot.js";
 
 const SAMPLE_EVERY = 250;
-/** After output a socket may be gone before the next regular sample: look at once, but no more often than this. */
-const SAMPLE_GAP = 20;
+/**
+ * After output a socket may be gone before the next regular sample: look at once, as long as looking takes no
+ * more than this share of the time.
+ */
+const SAMPLE_SHARE = 0.1;
 /** Output is collected this long (ms), so that a program which prints much does not drown the page. */
 const OUTPUT_EVERY = 16;
 const SIGINT = 2;
@@ -95,12 +98,14 @@ function post(event, detail) {
 
 /** Tell the page how the network is, unless that is a moment between two of them. */
 function sample() {
+  const begun = performance.now();
   clearTimeout(soon);
   soon = undefined;
   if (!interrupted || !network) post("status", JSON.parse(runner.status()));
-  sampled = performance.now();
+  const ended = performance.now();
+  sampleAgainAt = ended + (ended - begun) / SAMPLE_SHARE;
 }
-let sampled = 0;
+let sampleAgainAt = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let soon;
 
@@ -124,7 +129,7 @@ const output = {
     // A timer alone would not do: none runs while Python computes.
     if (performance.now() - this.flushed > OUTPUT_EVERY) this.flush();
     else this.timer ??= setTimeout(() => this.flush(), OUTPUT_EVERY);
-    soon ??= setTimeout(sample, Math.max(0, sampled + SAMPLE_GAP - performance.now()));
+    soon ??= setTimeout(sample, Math.max(0, sampleAgainAt - performance.now()));
     return data.length;
   },
 

@@ -17,8 +17,9 @@ while count := response.readinto(buffer):
     if now - shown > 0.1 or received == SIZE:
         shown = now
         rate = received / (now - start) / 1e6
-        bar = "━" * (30 * received // SIZE)
-        print(f"\r{bar:<30} {received / 1e6:5.0f} MB  {rate:5.1f} MB/s", end="")
+        bar = "━" * (20 * received // SIZE)
+        progress = f"{bar:<20} {received / 1e6:3.0f} MB  {rate:5.1f} MB/s"
+        print(f"\r{progress}", end="")
 connection.close()
 
 print(f"\n{received:,} bytes in {time.perf_counter() - start:.1f} s")

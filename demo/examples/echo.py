@@ -3,7 +3,7 @@ ECHO = ("127.0.0.1", 7)  # the proxy's echo service
 import socket
 import time
 
-LINES = ["Hello from a blocking socket.", "This is plain Python.", "Bye."]
+LINES = ["Hello from the browser.", "This is plain Python.", "Bye."]
 
 with socket.create_connection(ECHO, timeout=5) as connection:
     host, port = connection.getpeername()
@@ -15,4 +15,4 @@ with socket.create_connection(ECHO, timeout=5) as connection:
         milliseconds = (time.perf_counter() - start) * 1000
         print(f"{milliseconds:5.1f} ms  {answer}")
     connection.shutdown(socket.SHUT_WR)
-    print("we are done, and so is the server:", connection.recv(1024))
+    print("both ends are done:", connection.recv(1024))

@@ -7,37 +7,42 @@ import select
 import socket
 import time
 
-start = time.perf_counter()
-connections = [socket.create_connection(ECHO, timeout=5) for _ in range(SOCKETS)]
-print(f"{SOCKETS} connections after {(time.perf_counter() - start) * 1000:.0f} ms")
 
-# Each sends a message of its own, and the next one as soon as it has its answer.
+def say_something(connection):
+    expected[connection] = random.randbytes(random.randint(500, 5000))
+    connection.sendall(expected[connection])
+
+
+start = time.perf_counter()
+connections = [socket.create_connection(ECHO) for _ in range(SOCKETS)]
+milliseconds = (time.perf_counter() - start) * 1000
+print(f"{SOCKETS} connections in {milliseconds:.0f} ms")
+
+# Each says something new when its last words have come back.
 start = time.perf_counter()
 expected = {}
-remaining = dict.fromkeys(connections, ROUNDS)
+rounds = dict.fromkeys(connections, ROUNDS)
 for connection in connections:
-    expected[connection] = bytearray(random.randbytes(random.randint(500, 5000)))
-    connection.sendall(expected[connection])
+    say_something(connection)
 answers = 0
-while remaining:
-    readable, _, _ = select.select(remaining, [], [], 5)
+while rounds:
+    readable, _, _ = select.select(rounds, [], [], 5)
     for connection in readable:
         data = connection.recv(65536)
-        assert expected[connection].startswith(data), "an answer for somebody else"
-        del expected[connection][: len(data)]
+        assert expected[connection].startswith(data), "not its own words"
+        expected[connection] = expected[connection][len(data) :]
         if expected[connection]:
-            continue
+            continue  # some are still on their way
         answers += 1
-        remaining[connection] -= 1
-        if remaining[connection]:
-            expected[connection] += random.randbytes(random.randint(500, 5000))
-            connection.sendall(expected[connection])
+        rounds[connection] -= 1
+        if rounds[connection]:
+            say_something(connection)
         else:
-            del remaining[connection]
+            del rounds[connection]
         if answers % 400 == 0:
-            print(f"{answers} answers, every one to its own connection")
+            print(f"{answers} answers, each to its own connection")
 
 seconds = time.perf_counter() - start
-print(f"{answers / seconds:.0f} round trips per second over {SOCKETS} sockets")
+print(f"{answers / seconds:.0f} answers per second")
 for connection in connections:
     connection.close()

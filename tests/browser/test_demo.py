@@ -1,0 +1,315 @@
+"""The demo page as a visitor uses it, in a real browser with a real proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from tests.peers import Silent
+from tests.servers import ROOT, ProxyProcess
+
+BOOT = 60_000
+"""Milliseconds: Pyodide starts on a machine that may have other things to do."""
+
+
+class Demo:
+    """The page, by the names a visitor sees.
+
+    Attributes:
+        page: Playwright's page.
+        requests: every URL it asked for.
+        problems: exceptions nobody caught, and what the console calls errors.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.problems: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda websocket: self.requests.append(websocket.url))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", self._note_error)
+        self.connection = page.locator("#connection")
+        self.problem = page.get_by_role("alert")
+        self.output = page.locator("#output")
+        self.run_state = page.locator("#run-state")
+        self.sockets = page.locator("#sockets tbody tr:not(.closed)")
+
+    def _note_error(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(f"{message.text} {message.location}")
+
+    def open(self, url: str) -> None:
+        self.page.goto(url)
+
+    def wait_until(self, state: str) -> None:
+        expect(self.connection).to_have_attribute("data-state", state, timeout=BOOT)
+
+    def choose(self, example: str) -> None:
+        self.page.get_by_role("button", name=re.compile(f"^{example}")).click()
+        expect(self.page.locator("#examples [aria-current=true]")).to_contain_text(example)
+
+    def write(self, program: str) -> None:
+        self.page.get_by_role("textbox", name=re.compile("^Program")).fill(program)
+
+    def run(self) -> None:
+        self.page.get_by_role("button", name="Run", exact=True).click()
+
+    def stop(self) -> None:
+        self.page.get_by_role("button", name="Stop", exact=True).click()
+
+    def connect(self, url: str, token: str = "") -> None:
+        self.page.get_by_label("Proxy", exact=True).fill(url)
+        self.page.get_by_label("Token").fill(token)
+        self.page.get_by_role("button", name="Connect", exact=True).click()
+
+
+@contextlib.contextmanager
+def opened(browser: Browser) -> Iterator[Demo]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    try:
+        yield Demo(context.new_page())
+    finally:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def connected(browser: Browser, proxy: ProxyProcess) -> Iterator[Demo]:
+    """The page as its proxy serves it; the tests share it, for starting Python takes a while."""
+    with opened(browser) as demo:
+        demo.open(f"{proxy.url}/?token={proxy.token}")
+        demo.wait_until("connected")
+        yield demo
+
+
+@pytest.fixture
+def demo(browser: Browser) -> Iterator[Demo]:
+    """A page that is not open yet."""
+    with opened(browser) as demo:
+        yield demo
+
+
+@pytest.fixture
+def static_site(tmp_path: Path) -> Iterator[str]:
+    """The page on a plain static host, with Pyodide beside it as everywhere; yields its origin."""
+    (tmp_path / "demo").symlink_to(ROOT / "demo")
+    (tmp_path / "pyodide").symlink_to(ROOT / "build" / "pyodide")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+# ── As its proxy serves it ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_connects_by_itself_and_hides_the_token(connected: Demo, proxy: ProxyProcess):
+    assert connected.page.url == f"{proxy.url}/demo/"
+    expect(connected.connection).to_contain_text(f"Connected to {proxy.host}:{proxy.port}")
+    expect(connected.connection).to_contain_text(re.compile(r"\d m?s"))
+    assert proxy.token not in connected.page.content()
+
+
+def test_the_echo_example_shows_a_conversation(connected: Demo):
+    connected.choose("Echo")
+    connected.run()
+    expect(connected.run_state).to_contain_text("finished after")
+    expect(connected.output).to_contain_text(re.compile(r"connected to 127\.0\.0\.1 port \d+"))
+    expect(connected.output).to_contain_text("Hello from the browser.")
+    expect(connected.output).to_contain_text("both ends are done: b''")
+
+
+def test_the_clock_ticks_and_its_socket_is_shown_while_python_waits(connected: Demo):
+    connected.choose("Clock")
+    connected.run()
+    ticks = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.+]+\s+){2}")
+    expect(connected.output).to_contain_text(ticks)
+    expect(connected.run_state).to_contain_text("running for")
+    row = connected.sockets.first
+    expect(row).to_contain_text(re.compile(r"127\.0\.0\.1:\d+"))
+    expect(row).to_contain_text("established")
+    expect(row.locator(".received")).to_have_text(re.compile(r"[1-9]\d* B"))
+    expect(row.locator(".rate")).to_have_text(re.compile(r"[1-9]\d* B/s"))
+    expect(connected.page.locator("#received-rate")).to_have_text(re.compile(r"[1-9]\d* B/s"))
+    connected.stop()
+    expect(connected.run_state).to_contain_text("stopped after")
+
+
+def test_a_program_that_was_stopped_leaves_python_ready(connected: Demo):
+    with Silent() as silent:
+        connected.write(f"import socket\nsocket.create_connection({silent.address}).recv(1)")
+        connected.run()
+        expect(connected.sockets).to_have_count(1)
+        connected.stop()
+        expect(connected.run_state).to_contain_text("stopped after")
+    expect(connected.sockets).to_have_count(0)
+    expect(connected.page.locator("#sockets tr.closed").first).to_be_visible()
+    connected.wait_until("connected")
+    connected.choose("Echo")
+    connected.run()
+    expect(connected.output).to_contain_text("both ends are done")
+
+
+def test_a_coroutine_can_be_stopped(connected: Demo):
+    connected.write("import asyncio\nprint('waiting')\nawait asyncio.sleep(3600)")
+    connected.run()
+    expect(connected.output).to_contain_text("waiting")
+    connected.stop()
+    expect(connected.run_state).to_contain_text("stopped after")
+
+
+def test_a_traceback_shows_the_users_frames_only(connected: Demo):
+    connected.choose("Errors")
+    connected.run()
+    expect(connected.run_state).to_contain_text("failed after")
+    expect(connected.output).to_contain_text("ECONNREFUSED")
+    error = connected.output.locator(".error")
+    expect(error).to_contain_text("in fetch_keys")
+    expect(error).to_contain_text("start it with --allow 169.254.169.254:80")
+    frames = re.findall(r'File "(.*)"', error.inner_text())
+    assert set(frames) == {"program.py"}
+
+
+@pytest.mark.parametrize(
+    ("example", "shown"),
+    [
+        ("Web site", "Hello from the proxy's host"),
+        ("Many sockets", "2000 answers, each to its own connection"),
+        ("Download", "400,000,000 bytes in"),
+        ("Names", "localhost: 127.0.0.1 port 80 (AF_INET)"),
+    ],
+)
+def test_the_other_examples_run(connected: Demo, example: str, shown: str):
+    connected.choose(example)
+    connected.run()
+    expect(connected.run_state).to_contain_text("finished after", timeout=60_000)
+    expect(connected.output).to_contain_text(shown)
+
+
+def test_the_redis_example_installs_its_package_and_runs(connected: Demo, redis_server):
+    connected.choose("Redis")
+    source = connected.page.locator("#source").input_value()
+    connected.write(source.replace('("127.0.0.1", 6379)', repr(redis_server.address)))
+    connected.run()
+    expect(connected.output).to_contain_text("greeting: hello from the browser", timeout=20_000)
+    expect(connected.output).to_contain_text("sum of 0 to 999: 499500")
+
+
+def test_no_request_left_the_proxy(connected: Demo, proxy: ProxyProcess):
+    assert connected.requests
+    elsewhere = [url for url in connected.requests if urlsplit(url).netloc != f"{proxy.host}:{proxy.port}"]
+    assert not elsewhere
+    assert not connected.problems
+
+
+def test_a_program_that_only_computes_is_stopped_by_starting_python_anew(demo: Demo, proxy: ProxyProcess):
+    demo.open(f"{proxy.url}/?token={proxy.token}")
+    demo.wait_until("connected")
+    demo.write("print('busy', flush=True)\nwhile True: pass")
+    demo.run()
+    expect(demo.output).to_contain_text("busy")
+    demo.stop()
+    expect(demo.output).to_contain_text("Python was started anew")
+    expect(demo.run_state).to_contain_text("stopped after")
+    expect(demo.output).to_contain_text("ready after", timeout=BOOT)
+    demo.wait_until("connected")
+    demo.choose("Echo")
+    demo.run()
+    expect(demo.output).to_contain_text("both ends are done")
+
+
+def test_a_wrong_token_is_refused_in_a_sentence_and_the_right_one_helps(demo: Demo, proxy: ProxyProcess):
+    demo.open(f"{proxy.url}/?token=wrong")
+    expect(demo.problem).to_contain_text("The token is not this proxy's", timeout=BOOT)
+    demo.wait_until("off")
+    demo.connect(f"{proxy.url}/?token={proxy.token}")
+    demo.wait_until("connected")
+    expect(demo.problem).to_be_hidden()
+    # The tab remembers it, since the page's address no longer has it.
+    demo.page.reload()
+    demo.wait_until("connected")
+
+
+def test_loading_shows_every_stage_with_its_size(demo: Demo, proxy: ProxyProcess):
+    demo.page.goto(f"{proxy.url}/?token={proxy.token}", wait_until="commit")
+    stages = demo.page.locator("#stages li")
+    expect(stages).to_have_count(4)
+    expect(demo.page.locator("#stages")).to_be_visible()
+    expect(stages.nth(0)).to_contain_text(re.compile(r"MB.*\d m?s"))
+    demo.wait_until("connected")
+    expect(demo.page.locator("#stages")).to_be_hidden()
+    expect(demo.output).to_contain_text(re.compile(r"Python 3\.\d+\.\d+ in Pyodide \d+"))
+
+
+# ── On a static host ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_works_from_a_static_host(demo: Demo, static_site: str, start_proxy: Callable[..., ProxyProcess]):
+    proxy = start_proxy("--origin", static_site)
+    demo.open(f"{static_site}/demo/")
+    expect(demo.output).to_contain_text("start a proxy", timeout=BOOT)
+    demo.connect(proxy.ws_url, proxy.token)
+    demo.wait_until("connected")
+    demo.run()
+    expect(demo.output).to_contain_text("both ends are done")
+    hosts = {urlsplit(url).hostname for url in demo.requests}
+    assert hosts == {"127.0.0.1"}
+
+
+def test_an_origin_that_the_proxy_refuses_is_told_what_to_change(
+    demo: Demo, static_site: str, proxy: ProxyProcess
+):
+    demo.open(f"{static_site}/demo/")
+    demo.connect(proxy.url, proxy.token)
+    expect(demo.problem).to_contain_text(f"start it with --origin {static_site}", timeout=BOOT)
+
+
+def test_an_address_without_a_proxy_is_named(demo: Demo, static_site: str, refusing_port):
+    demo.open(f"{static_site}/demo/")
+    demo.connect(f"http://127.0.0.1:{refusing_port.port}")
+    expect(demo.problem).to_contain_text("No proxy answers at", timeout=BOOT)
+
+
+# ── However it is looked at ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_window(demo: Demo, static_site: str, width: int):
+    demo.page.set_viewport_size({"width": width, "height": 800})
+    demo.open(f"{static_site}/demo/")
+    expect(demo.page.locator("#examples button")).to_have_count(8)
+    assert demo.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_keyboard_can_do_everything(connected: Demo):
+    connected.choose("Echo")
+    keyboard = connected.page.keyboard
+    connected.page.locator("#source").focus()
+    keyboard.press("Control+a")
+    keyboard.type("for n in range(2):\nprint('line', n)")  # the editor indents
+    keyboard.press("Control+Enter")
+    expect(connected.output).to_contain_text("line 0\nline 1")
+    keyboard.press("Tab")
+    assert connected.page.locator("#source").input_value().endswith("    ")
+    keyboard.press("Escape")
+    keyboard.press("Tab")
+    assert connected.page.evaluate("document.activeElement.id") != "source"

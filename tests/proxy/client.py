@@ -150,7 +150,8 @@ class Carrier:
         Raises:
             RefusedError: the proxy says no.
         """
-        await self.send(greeting)
+        with contextlib.suppress(ConnectionClosed):  # refused before a word was said
+            await self.send(greeting)
         match [frame for _, frame in await self.receive()]:
             case [Welcome() as welcome]:
                 return welcome

@@ -140,13 +140,13 @@ function disconnect() {
   python.disconnect().catch(() => {});
 }
 
-/** @param {any} status what `pynet_browser.status()` says */
+/** @param {any} status what `pynet_browser.status()` says, and when */
 function showStatus(status) {
-  traffic.sample(performance.now(), status.sockets);
+  traffic.sample(status.time - performance.timeOrigin, status.sockets);
   if (!connected) return;
   const state = { attached: "connected", detached: "reconnecting" }[/** @type {string} */ (status.state)] ?? "off";
   connection.show(/** @type {import("./connection.js").ConnectionState} */ (state), connected);
-  connection.showRoundTrip(status.round_trip);
+  if (state === "connected") connection.showRoundTrip(status.round_trip);
   if (state === "off") {
     connected = null;
     connection.complain("The proxy has gone, and with it every socket.");

@@ -15,7 +15,8 @@ const STOP_PATIENCE = 1500;
  * @typedef {object} PythonEvents
  * @property {(progress: {stage: string, loaded: number, total: number | null}) => void} progress
  * @property {(pieces: {stream: string, text: string}[]) => void} output
- * @property {(status: any) => void} status what `pynet_browser.status()` says, a few times per second
+ * @property {(status: any) => void} status what `pynet_browser.status()` says, and when;
+ *   a few times per second
  */
 
 export class Python {

@@ -72,7 +72,8 @@ class Row {
     this.element.className = closed ? "closed" : status.state;
     fd.textContent = closed ? "" : String(status.fd ?? "");
     // A connection that is being made has no peer yet; one that failed has none any more.
-    peer.textContent = peer.title = status.peer ? hostAndPort(status.peer) : "–";
+    peer.textContent = status.peer ? hostAndPort(status.peer) : "–";
+    peer.title = status.local ? `from ${hostAndPort(status.local)}` : "";
     state.textContent = closed ? "closed" : (STATE_NAMES[status.state] ?? status.state);
     received.textContent = bytes(meter.received);
     sent.textContent = bytes(meter.sent);

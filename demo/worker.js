@@ -101,7 +101,11 @@ function sample() {
   const begun = performance.now();
   clearTimeout(soon);
   soon = undefined;
-  if (!interrupted || !network) post("status", JSON.parse(runner.status()));
+  if (!interrupted || !network) {
+    // In the time of day, which page and worker share; the page may be late to hear of it.
+    const time = performance.timeOrigin + performance.now();
+    post("status", { time, ...JSON.parse(runner.status()) });
+  }
   const ended = performance.now();
   sampleAgainAt = ended + (ended - begun) / SAMPLE_SHARE;
 }

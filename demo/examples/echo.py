@@ -3,7 +3,7 @@ ECHO = ("127.0.0.1", 7)  # the proxy's echo service
 import socket
 import time
 
-LINES = ["Hello from the browser.", "This is plain Python.", "Bye."]
+LINES = ["Hello from the browser.", "How are you?", "Bye."]
 
 with socket.create_connection(ECHO, timeout=5) as connection:
     host, port = connection.getpeername()

@@ -9,8 +9,9 @@ import time
 
 
 def say_something(connection):
-    expected[connection] = random.randbytes(random.randint(500, 5000))
-    connection.sendall(expected[connection])
+    words = random.randbytes(random.randint(500, 5000))
+    expected[connection] = words
+    connection.sendall(words)
 
 
 start = time.perf_counter()

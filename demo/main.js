@@ -112,9 +112,10 @@ async function connect(address) {
     return;
   }
   stages.hide();
+  if (connected !== address) return; // it was cancelled
   remember(address);
   services = await findServices(address);
-  if (!editor.text || editor.text === exampleText) await showExample(example);
+  await fillInAddresses();
 }
 
 /** @param {ProxyAddress} address */
@@ -162,13 +163,19 @@ let exampleText = "";
 /** @param {import("./examples.js").Example} chosen */
 async function showExample(chosen) {
   example = chosen;
+  const text = await loadExample(chosen, services);
+  if (example !== chosen) return; // another one was chosen meanwhile
+  exampleText = editor.text = text;
   for (const button of part("examples").querySelectorAll("button")) {
     button.setAttribute("aria-current", String(button.dataset.file === chosen.file));
   }
   part("file-name").textContent = chosen.file;
-  const text = await loadExample(chosen, services);
-  if (example !== chosen) return; // another one was chosen meanwhile
-  exampleText = editor.text = text;
+}
+
+/** The services are known now; an example that was not edited gets their addresses. */
+async function fillInAddresses() {
+  const text = await loadExample(example, services);
+  if (editor.text === exampleText) exampleText = editor.text = text;
 }
 
 function listExamples() {
@@ -194,6 +201,7 @@ async function run() {
   const show = (/** @type {string} */ what) => {
     part("run-state").textContent = `${what} ${duration(performance.now() - begun)}`;
   };
+  show("running for");
   const clock = setInterval(show, 100, "running for");
   running(true);
   try {

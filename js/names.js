@@ -36,9 +36,8 @@ export class NameTable {
 
   /** The name that `address` stands for, or null. @param {string} address plain or mapped into IPv6 */
   nameOf(address) {
-    const plain = address.startsWith("::ffff:") ? address.slice(7) : address;
-    const octets = parseIPv4(plain);
-    return octets === null ? null : (this.#names[octets - FIRST] ?? null);
+    const bits = parseIPv4(address) ?? mappedIPv4(address);
+    return bits === null ? null : (this.#names[bits - FIRST] ?? null);
   }
 }
 
@@ -48,11 +47,11 @@ export function isNumeric(host) {
 }
 
 /**
- * The 32 bits of a dotted address, or null.
+ * The 32 bits of a dotted address, or null. A leading zero makes it none: it would mean octal to some.
  * @param {string} host
  */
 export function parseIPv4(host) {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(host);
+  const match = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/.exec(host);
   if (!match) return null;
   let bits = 0;
   for (const octet of match.slice(1)) {
@@ -60,6 +59,13 @@ export function parseIPv4(host) {
     bits = bits * 256 + Number(octet);
   }
   return bits;
+}
+
+/** The 32 bits of an IPv4 address mapped into IPv6 (::ffff:0:0/96), or null. @param {string} host */
+function mappedIPv4(host) {
+  const groups = groupsOfIPv6(host);
+  if (!groups || groups.slice(0, 5).some(Boolean) || groups[5] !== 0xffff) return null;
+  return groups[6] * 0x10000 + groups[7];
 }
 
 /** @param {number} bits */
@@ -75,21 +81,25 @@ function dotted(bits) {
 export function groupsOfIPv6(host) {
   const halves = host.split("::");
   if (halves.length > 2 || !host.includes(":")) return null;
-  const [head, tail] = halves.map(groupsOf);
+  const [head, tail] = halves.map((half, index) => groupsOf(half, index === halves.length - 1));
   if (!head || (halves.length === 2 && !tail)) return null;
   if (!tail) return head.length === 8 ? head : null;
   const gap = 8 - head.length - tail.length;
   return gap < 1 ? null : [...head, ...Array(gap).fill(0), ...tail];
 }
 
-/** @param {string} half groups between colons, the last one perhaps dotted @returns {number[] | null} */
-function groupsOf(half) {
+/**
+ * @param {string} half groups between colons
+ * @param {boolean} last whether the address ends with it: then its end may be dotted
+ * @returns {number[] | null}
+ */
+function groupsOf(half, last) {
   if (half === "") return [];
   /** @type {number[]} */
   const groups = [];
   const parts = half.split(":");
   for (const [index, part] of parts.entries()) {
-    const bits = index === parts.length - 1 ? parseIPv4(part) : null;
+    const bits = last && index === parts.length - 1 ? parseIPv4(part) : null;
     if (bits !== null) groups.push(bits >>> 16, bits & 0xffff);
     else if (/^[0-9a-f]{1,4}$/i.test(part)) groups.push(parseInt(part, 16));
     else return null;

@@ -1,10 +1,18 @@
 /**
- * Bytes in the order they came, kept in the pieces they came in. Pure.
+ * Bytes in the order they came. Pure.
+ *
+ * Large pieces are kept as they came. Small ones are gathered: a view keeps the whole buffer alive that it is
+ * cut from, so that single bytes of large messages would hold far more memory than any window allows.
  * @module
  */
 
-/** A piece at least this long is handed out as it is; shorter ones are joined to fill what was asked for. */
+/** A piece at least this long is kept and handed out as it is; shorter ones are joined to fill what was asked for. */
 const WORTH_HANDING_OUT = 16 * 1024;
+
+/** A piece that is a smaller part of its buffer is copied out of it. */
+const WORTH_KEEPING = 1 / 4;
+
+const EMPTY = new Uint8Array(0);
 
 export class ByteQueue {
   /** @type {Uint8Array[]} */
@@ -12,14 +20,35 @@ export class ByteQueue {
   /** Index of the oldest piece, and bytes already taken from it. */
   #first = 0;
   #offset = 0;
+  /** Room behind the newest piece, if that one is gathered. */
+  #spare = EMPTY;
   /** Bytes held. */
   length = 0;
 
-  /** @param {Uint8Array} piece kept as it is: it must not change */
+  /** @param {Uint8Array} piece may be kept as it is: it must not change */
   push(piece) {
     if (!piece.length) return;
-    this.#pieces.push(piece);
+    if (piece.length >= WORTH_HANDING_OUT && piece.length >= piece.buffer.byteLength * WORTH_KEEPING) {
+      this.#pieces.push(piece);
+      this.#spare = EMPTY;
+    } else {
+      this.#gather(piece);
+    }
     this.length += piece.length;
+  }
+
+  /** Copy a piece to the end of the newest, or to the start of one with room for as much again as is held.
+   * @param {Uint8Array} piece */
+  #gather(piece) {
+    if (piece.length > this.#spare.length) {
+      this.#spare = new Uint8Array(Math.max(piece.length, Math.min(this.length, WORTH_HANDING_OUT)));
+      this.#pieces.push(this.#spare.subarray(0, 0));
+    }
+    this.#spare.set(piece);
+    this.#spare = this.#spare.subarray(piece.length);
+    const newest = this.#pieces.length - 1;
+    const { buffer, length } = this.#pieces[newest];
+    this.#pieces[newest] = new Uint8Array(buffer, 0, length + piece.length);
   }
 
   /**
@@ -39,7 +68,7 @@ export class ByteQueue {
    */
   peek(limit) {
     const size = Math.min(limit, this.length);
-    if (size === 0) return new Uint8Array(0);
+    if (size === 0) return EMPTY;
     const head = this.#pieces[this.#first].subarray(this.#offset);
     if (head.length >= Math.min(size, WORTH_HANDING_OUT)) return head.subarray(0, size);
     const joined = new Uint8Array(size);
@@ -55,6 +84,7 @@ export class ByteQueue {
 
   clear() {
     this.#pieces = [];
+    this.#spare = EMPTY;
     this.#first = this.#offset = this.length = 0;
   }
 
@@ -67,16 +97,13 @@ export class ByteQueue {
     }
     this.#offset += size;
     while (this.#offset >= this.#pieces[this.#first].length) {
-      this.#offset -= this.#pieces[this.#first++].length;
+      this.#offset -= this.#pieces[this.#first].length;
+      this.#pieces[this.#first++] = EMPTY; // its memory is let go
     }
-    // Forget what was taken once it is half of the array: cheap on average, and memory is let go.
+    // Shorten the array once half of it was taken: cheap on average.
     if (this.#first > 32 && this.#first * 2 > this.#pieces.length) {
       this.#pieces = this.#pieces.slice(this.#first);
       this.#first = 0;
-    } else if (this.#first > 0) {
-      this.#pieces[this.#first - 1] = EMPTY;
     }
   }
 }
-
-const EMPTY = new Uint8Array(0);

@@ -261,6 +261,8 @@ class Page:
         except BaseException:
             await carrier.socket.close()
             raise
+        if self._carrier:
+            self._carrier.cut()  # whatever is under way on it is sent again
         await self._stop()
         self.name, self.key = self.welcome.session, self.welcome.key
         self.link.peer_replay = self.welcome.replay

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from pynet_browser.proxy.config import Limits
+from pynet_browser.window import WINDOW_INITIAL
+from pynet_browser.wire import MESSAGE_HEADER, Connect, Goaway
+from tests.peers import Source, pattern
+from tests.proxy.client import Carrier, PageSocket, ResetError, hello
+from tests.proxy.hosts import Witness
+from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until
+
+every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
+
+
+async def failure(socket: PageSocket) -> ResetError:
+    with pytest.raises(ResetError) as caught:
+        await socket.connected()
+    return caught.value
+
+
+# ── How many ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_session_has_only_so_many_sockets(echo_server):
+    async with running_proxy(Limits(sockets_per_session=2)) as proxy, proxy.page() as page:
+        sockets = [page.connect(*echo_server.address) for _ in range(2)]
+        error = await failure(page.connect(*echo_server.address))
+        assert error.code == "EMFILE"
+        assert (
+            error.message == "2 sockets are open, the most that the proxy allows (limits.sockets_per_session)"
+        )
+        sockets[0].close()
+        await until(lambda: proxy.sessions.sockets == 1)
+        await page.connect(*echo_server.address).connected()
+
+
+async def test_all_sessions_have_only_so_many_sockets(echo_server):
+    async with running_proxy(Limits(sockets=2)) as proxy, proxy.page() as first:
+        async with proxy.page() as second:
+            for page in (first, second):
+                await page.connect(*echo_server.address).connected()
+            error = await failure(first.connect(*echo_server.address))
+            assert error.code == "ENFILE"
+            assert error.message == "2 sockets are open, the most that the proxy allows (limits.sockets)"
+        await until(lambda: proxy.sessions.sockets == 1)
+        await first.connect(*echo_server.address).connected()
+
+
+async def test_sockets_that_failed_to_connect_do_not_count(refusing_port, echo_server):
+    async with running_proxy(Limits(sockets_per_session=2)) as proxy, proxy.page() as page:
+        for _ in range(10):
+            assert (await failure(page.connect(*refusing_port.address))).code == "ECONNREFUSED"
+        await page.connect(*echo_server.address).connected()
+
+
+# ── How fast ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_connects_beyond_a_burst_are_made_at_the_rate_that_is_allowed(echo_server):
+    limits = Limits(connects_per_second=20, connect_burst=2)
+    async with running_proxy(limits) as proxy, proxy.page() as page:
+        start = time.monotonic()
+        sockets = [page.connect(*echo_server.address) for _ in range(8)]
+        for socket in sockets[:2]:
+            await socket.connected()
+        assert time.monotonic() - start < 0.05
+        for socket in sockets:
+            await socket.connected()
+        assert 0.25 < time.monotonic() - start < 1
+
+
+async def test_a_connect_whose_turn_does_not_come_in_time_fails(echo_server):
+    limits = Limits(connects_per_second=1, connect_burst=1)
+    async with running_proxy(limits) as proxy, proxy.page() as page:
+        await page.connect(*echo_server.address).connected()
+        error = await failure(page.connect(*echo_server.address, timeout=100))
+        assert error.code == "ETIMEDOUT"
+        assert error.message == "the page connects too often (limits.connects_per_second)"
+        assert echo_server.accepted == 1
+
+
+# ── How much ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@every_loop
+async def test_what_hosts_do_not_take_is_bounded_for_each_session(echo_server):
+    # Hosts that do not read from the start hold a socket at its first window: the limit allows for two.
+    limits = Limits(buffered_per_session=2 * WINDOW_INITIAL + 100_000)
+    async with running_proxy(limits) as proxy, proxy.page() as page:
+        with Witness(receive_buffer=4096) as peer:
+            peer.may_read.clear()
+            sockets = [page.connect(*peer.address) for _ in range(40)]
+            for socket in sockets:
+                await socket.connected()
+            sending = [asyncio.create_task(socket.send(pattern(8 << 20))) for socket in sockets]
+            most = 0
+            while not any(task.done() for task in sending):
+                most = max(most, proxy.sessions.buffered)
+                await asyncio.sleep(0)
+            assert most <= limits.buffered_per_session
+            [error, *_] = [task.exception() for task in sending if task.done()]
+            assert isinstance(error, ResetError)
+            assert error.code == "ENOBUFS"
+            assert "limits.buffered_per_session" in error.message
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            socket = page.connect(*echo_server.address)
+            await socket.send(b"hello")
+            assert await socket.recv() == b"hello"
+
+
+async def test_what_is_sent_before_connections_stand_is_bounded_too(unanswering_port):
+    limits = Limits(buffered_per_session=2 * WINDOW_INITIAL + 10_000)
+    async with running_proxy(limits) as proxy, proxy.page() as page:
+        sockets = [page.connect(*unanswering_port.address) for _ in range(3)]
+        for socket in sockets:
+            await socket.send(pattern(WINDOW_INITIAL))
+        assert (await failure(sockets[2])).code == "ENOBUFS"
+        await until(lambda: proxy.sessions.sockets == 2)
+        assert proxy.sessions.buffered < limits.buffered_per_session
+
+
+class Hoarder:
+    """A page that takes all it can get and acknowledges nothing."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self.carrier = carrier
+        self.came = 0
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, url: str, peer: Source) -> Hoarder:
+        carrier = await Carrier.open(url)
+        await carrier.greet(hello(TOKEN, window=1 << 30))
+        await carrier.send(Connect(1, 0, peer.port, 0, peer.host), number=1)
+        return cls(carrier)
+
+    async def _read(self) -> None:
+        async for message in self.carrier.messages():
+            self.came += MESSAGE_HEADER.size + len(message.body)
+
+    async def leave(self) -> None:
+        await self.carrier.send(Goaway(0, "shutdown", ""))
+        await self._reading
+
+
+async def test_a_session_has_its_share_however_much_the_others_hold():
+    limits = Limits(buffered_total=4 << 20, sessions=8)
+    with Source(64 << 20) as peer:
+        async with running_proxy(limits) as proxy:
+            hoarder = await Hoarder.open(proxy.url, peer)
+            await until(lambda: proxy.sessions.full)
+            async with proxy.page() as page:
+                socket = page.connect(*peer.address)
+                data = await socket.read(8 << 20)
+                assert data == pattern(len(data))
+            assert hoarder.came < 5 << 20
+            await hoarder.leave()
+
+
+async def test_a_session_goes_on_when_others_let_go():
+    limits = Limits(buffered_total=4 << 20, sessions=8)
+    with Source(64 << 20) as peer:
+        async with running_proxy(limits) as proxy:
+            first = await Hoarder.open(proxy.url, peer)
+            await until(lambda: first.came > 1 << 20)
+            second = await Hoarder.open(proxy.url, peer)
+            await until(lambda: proxy.sessions.full)
+            await first.leave()
+            before = second.came
+            await until(lambda: second.came > max(before, 3 << 20))
+            await second.leave()

@@ -356,16 +356,23 @@ class Page:
 
     def _dispatch(self, frame: Frame) -> None:
         match frame:
-            case Resolved() | Reversed():
-                self._requests[frame.socket].set_result(frame)
-            case Failed(code=code, message=message):
-                self._requests[frame.socket].set_exception(FailedError(code, message))
+            case Resolved() | Reversed() | Failed():
+                self._answered(frame)
             case Unrecognized(kind=kind):
                 self.send(Unknown(frame.socket, kind))
             case _:
                 # Frames for an id that is gone crossed its close on the way.
                 if socket := self._sockets.get(frame.socket):
                     socket.receive(frame)
+
+    def _answered(self, frame: Resolved | Reversed | Failed) -> None:
+        request = self._requests.get(frame.socket)
+        if request is None or request.done():  # whoever asked has given up
+            return
+        if isinstance(frame, Failed):
+            request.set_exception(FailedError(frame.code, frame.message))
+        else:
+            request.set_result(frame)
 
     # ── Sockets and requests ───────────────────────────────────────────────────────────────────────
 

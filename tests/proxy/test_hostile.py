@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+
+import pytest
+from websockets import ConnectionClosed
+
+from pynet_browser.link import MESSAGES_UNDER_WAY
+from pynet_browser.proxy.policy import Rule
+from pynet_browser.window import WINDOW_INITIAL
+from pynet_browser.wire import (
+    FRAME_HEADER,
+    MESSAGE_HEADER,
+    MESSAGE_MAX,
+    SAFE_INTEGER_MAX,
+    Address,
+    Close,
+    Connect,
+    Connected,
+    Data,
+    Frame,
+    Goaway,
+    Kind,
+    Ping,
+    Pong,
+    Reset,
+    Resolve,
+    Resolved,
+    Reverse,
+    Shutdown,
+    Unknown,
+    Welcome,
+    Window,
+    encode_frame,
+    encode_message,
+)
+from tests.peers import Echo, pattern
+from tests.proxy.client import Carrier, Page, hello
+from tests.proxy.running import EVERY_LOOP, TOKEN, RunningProxy, running_proxy, until
+
+LOOPBACK = Address(4, "127.0.0.1", 80)
+CONNECT = Connect(1, 0, 9, 0, "127.0.0.1")
+
+
+@pytest.fixture
+def host():
+    with Echo() as peer:
+        yield peer
+
+
+@pytest.fixture
+async def proxy(host):
+    """A proxy that reaches one host only, whatever address a mutation makes up."""
+    allow, deny = (Rule.parse(f"127.0.0.1:{host.port}"),), (Rule.parse("*:*"),)
+    async with running_proxy(allow=allow, deny=deny, grace=0.2) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def bystander(proxy, host):
+    """A page that works all the while, and must not notice anything."""
+    async with proxy.page() as page:
+        working = asyncio.create_task(work(page, host))
+        yield page
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        assert page.over is None
+
+
+async def work(page: Page, host: Echo) -> None:
+    while True:
+        socket = page.connect(*host.address)
+        data = pattern(100_000)
+        await socket.send(data)
+        socket.shutdown()
+        assert await socket.read() == data
+        assert (await page.resolve("127.0.0.1")).addresses
+
+
+async def welcomed(proxy: RunningProxy) -> Carrier:
+    carrier = await Carrier.open(proxy.url)
+    await carrier.greet(hello(TOKEN))
+    return carrier
+
+
+def message(*frames: Frame, number: int = 1, ack: int = 0) -> bytes:
+    return encode_message(number, ack, [encode_frame(frame) for frame in frames])
+
+
+def raw_message(*bodies: bytes, number: int = 1, ack: int = 0) -> bytes:
+    body = b"".join(bodies)
+    return MESSAGE_HEADER.pack(len(body), number, ack) + body
+
+
+def raw_frame(kind: int, payload: bytes, socket: int = 1, length: int | None = None) -> bytes:
+    return FRAME_HEADER.pack(kind, 0, socket, len(payload) if length is None else length) + payload
+
+
+BREACHES = {
+    "even socket id": message(Connect(2, 0, 9, 0, "127.0.0.1")),
+    "socket id 0": message(Connect(0, 0, 9, 0, "127.0.0.1")),
+    "socket id used twice": message(CONNECT, CONNECT),
+    "socket id that goes down": message(Connect(5, 0, 9, 0, ""), Connect(3, 0, 9, 0, "")),
+    "socket id used after its close": message(CONNECT, Close(1), CONNECT),
+    "more data than the window": message(CONNECT, Data(1, bytes(WINDOW_INITIAL + 1))),
+    "more credit than fits": message(CONNECT, Window(1, 2**32 - 1)),
+    "data after the end": message(CONNECT, Shutdown(1), Data(1, b"x")),
+    "two ends": message(CONNECT, Shutdown(1), Shutdown(1)),
+    "frame of the proxy": message(Connected(1, LOOPBACK, LOOPBACK)),
+    "answer of the proxy": message(Resolved(1, 0, "", ())),
+    "numbered ping": message(Ping(0, 1)),
+    "numbered greeting": message(hello(TOKEN)),
+    "numbered farewell": message(Goaway(0, "shutdown", "")),
+    "second greeting": message(hello(TOKEN), number=0),
+    "welcome from a page": message(Welcome(0, 1, "", "", 0, 0, 0, 0, 0, (), ""), number=0),
+    "connect without a number": message(CONNECT, number=0),
+    "data without a number": message(Data(1, b"x"), number=0),
+    "acknowledgement of what was never sent": message(number=0, ack=1),
+    "number far ahead": message(number=2 * MESSAGES_UNDER_WAY + 2),
+    "number beyond 2^53": raw_message(number=SAFE_INTEGER_MAX + 1),
+    "acknowledgement beyond 2^53": raw_message(number=0, ack=2**64 - 1),
+    "message beyond the limit": MESSAGE_HEADER.pack(MESSAGE_MAX + 1, 1, 0),
+    "message of 4 GiB": MESSAGE_HEADER.pack(2**32 - 1, 1, 0),
+    "frame longer than its message": raw_message(raw_frame(Kind.DATA, b"x", length=2)),
+    "frame of 4 GiB": raw_message(raw_frame(Kind.CONNECT, b"", length=2**32 - 1)),
+    "half a frame header": raw_message(FRAME_HEADER.pack(Kind.CLOSE, 0, 1, 0)[:5]),
+    "empty connect": raw_message(raw_frame(Kind.CONNECT, b"")),
+    "text longer than its frame": raw_message(raw_frame(Kind.CONNECT, b"\0\0\x09\0\0\0\0\xff\xffx")),
+    "text that is not UTF-8": raw_message(raw_frame(Kind.CONNECT, b"\0\0\x09\0\0\0\0\0\x01\xff")),
+    "address of family 5": raw_message(raw_frame(Kind.REVERSE, b"\x05\0\x50\0\x01x\0")),
+    "bad frame in a message of number 0": raw_message(raw_frame(Kind.PING, b"\0"), number=0),
+}
+
+
+@pytest.mark.parametrize("breach", BREACHES.values(), ids=BREACHES.keys())
+async def test_a_page_that_breaks_the_protocol_is_told_how_and_sent_away(proxy, bystander, breach):
+    carrier = await welcomed(proxy)
+    await carrier.send_bytes(breach)
+    frame: Frame = Ping(0, 0)
+    while not isinstance(frame, Goaway):
+        _, frame = (await carrier.receive())[-1]
+    assert frame.code == "protocol"
+    assert frame.message
+    with pytest.raises(ConnectionClosed) as caught:
+        await carrier.next_message()
+    assert caught.value.rcvd
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4400, frame.message)
+    assert len(proxy.sessions) == 1  # the bystander's
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        pytest.param("text", 4400, id="text"),
+        pytest.param(bytes(MESSAGE_HEADER.size + MESSAGE_MAX + 1), 1009, id="more than a message"),
+    ],
+)
+async def test_what_is_no_message_at_all_ends_the_session_too(proxy, bystander, sent, code):
+    carrier = await welcomed(proxy)
+    await carrier.socket.send(sent)
+    async for _ in carrier.messages():
+        pass
+    assert carrier.socket.close_code == code
+    await until(lambda: len(proxy.sessions) == 1)
+
+
+IGNORED = {
+    "frames about sockets never heard of": message(
+        Data(99, b"x"), Window(99, 5), Shutdown(99), Close(99), Reset(99, "", ""), Close(0)
+    ),
+    "a kind that does not exist": raw_message(raw_frame(0xFE, b"whatever")),
+    "an answer to nothing": message(Unknown(1, 0x10)),
+    "a pong nobody asked for": message(Pong(0, 1), number=0),
+    "a number already seen": message(number=1) + message(number=1) + message(number=2),
+    "flags, and more than the known fields": raw_message(
+        FRAME_HEADER.pack(Kind.RESOLVE, 0xFF, 1, 9) + b"\0\0\0\0\0more"
+    ),
+    "empty data": message(Data(1, b"")),
+    "an empty message": raw_message(number=1),
+}
+
+
+@pytest.mark.parametrize("sent", IGNORED.values(), ids=IGNORED.keys())
+async def test_what_can_do_no_harm_does_none(proxy, sent):
+    carrier = await welcomed(proxy)
+    await carrier.send_bytes(sent)
+    await carrier.send(Ping(0, 7))
+    frames: list[Frame] = []
+    while Pong(0, 7) not in frames:
+        frames += [frame for _, frame in await carrier.receive()]
+    assert not any(isinstance(frame, Goaway) for frame in frames)
+    await carrier.send(Goaway(0, "shutdown", ""))
+
+
+# ── Noise ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def conversation(port: int) -> list[bytes]:
+    """Messages of a page that does a bit of everything."""
+    frames: list[list[Frame]] = [
+        [Connect(1, 0, port, 0, "127.0.0.1"), Data(1, b"hello")],
+        [Connect(3, 4, port, 1000, "127.0.0.1"), Connect(5, 0, port, 0, "localhost")],
+        [Resolve(1, 0, "localhost", "http"), Reverse(2, LOOPBACK, 0)],
+        [Data(3, bytes(1000)), Data(5, b""), Window(1, 1000)],
+        [Shutdown(1), Close(3), Reset(5, "ECONNRESET", "")],
+    ]
+    numbered = [message(*each, number=number) for number, each in enumerate(frames, 1)]
+    return [message(Ping(0, 1), number=0), *numbered, message(number=0, ack=2)]
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(chance.choice([1, 1, 1, 2, 5])):
+        at = chance.randrange(len(changed)) if changed else 0
+        match chance.randrange(5):
+            case 0 if changed:
+                changed[at] ^= 1 << chance.randrange(8)
+            case 1 if changed:
+                changed[at] = chance.choice([0, 1, 2, 127, 128, 255])
+            case 2:
+                del changed[at : at + chance.choice([1, 2, 10, 1000])]
+            case 3:
+                changed[at:at] = chance.randbytes(chance.choice([1, 2, 10]))
+            case _:
+                changed[at:at] = changed[at : at + chance.choice([1, 10, 30])]
+    return bytes(changed)
+
+
+@pytest.mark.asyncio(loop_factories=EVERY_LOOP)
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_thousands_of_mutated_messages_harm_nobody(proxy, bystander, host, seed, caplog):
+    chance = random.Random(seed)
+    messages = conversation(host.port)
+    endings = [await torment(proxy, messages, chance) for _ in range(300)]
+    sent_away = [ending for ending in endings if ending]
+    assert len(sent_away) > 100
+    assert all(reason for _, reason in sent_away)
+    assert {code for code, _ in sent_away} <= {4400, 1001}  # 1001: a mutation became a farewell
+    # What is left is the bystander's, once the grace of those that just left is over.
+    await until(lambda: len(proxy.sessions) == 1)
+    assert proxy.sessions.sockets <= 1
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def torment(
+    proxy: RunningProxy, messages: list[bytes], chance: random.Random
+) -> tuple[int, str] | None:
+    """A session of messages of which some are mutated; tells how the proxy closed it, if it did."""
+    carrier = await welcomed(proxy)
+    with contextlib.suppress(ConnectionClosed, TimeoutError):
+        for each in messages:
+            await carrier.send_bytes(mutated(each, chance) if chance.random() < 0.5 else each)
+        async with asyncio.timeout(0.02):
+            while True:
+                await carrier.next_message()
+    if carrier.socket.close_code is None:
+        carrier.cut()
+        return None
+    return carrier.socket.close_code, carrier.socket.close_reason or ""

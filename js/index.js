@@ -123,7 +123,7 @@ class Network {
    * @param {number} fd @param {number} limit
    */
   peek(fd, limit) {
-    return this.system.find(fd)?.socket.read(limit, true);
+    return this.system.find(fd)?.socket.peek(limit);
   }
 
   status() {

@@ -68,7 +68,7 @@ export class ByteQueue {
    */
   peek(limit) {
     const size = Math.min(limit, this.length);
-    if (size === 0) return EMPTY;
+    if (size <= 0) return EMPTY;
     const head = this.#pieces[this.#first].subarray(this.#offset);
     if (head.length >= Math.min(size, WORTH_HANDING_OUT)) return head.subarray(0, size);
     const joined = new Uint8Array(size);

@@ -32,6 +32,9 @@ const BURST_SIZE = 16 * 1024;
 /** Requests that may be unanswered at once. */
 const REQUESTS_MAX = 256;
 
+/** Most bytes that a proxy may have answered or granted beyond what there is room for. */
+const ANSWERS_MAX = 1 << 20;
+
 /**
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Message} Message
@@ -103,8 +106,10 @@ export class Session {
   /**
    * A carrier was welcomed and is now the one in use: what the proxy has not seen is sent again.
    * @param {Frame} welcome
+   * @throws {ProtocolError} to another session, or by a proxy that has seen what was never sent
    */
   attach(welcome) {
+    if (this.name && welcome.session !== this.name) throw new ProtocolError("welcomed to another session");
     this.#turn("attach");
     this.name = welcome.session;
     this.key = welcome.key;
@@ -194,6 +199,9 @@ export class Session {
     for (const each of this.link.receive(message, this.now())) {
       for (const frame of framesOf(each.body)) this.#dispatch(frame);
     }
+    if (this.room < -ANSWERS_MAX) {
+      throw new ProtocolError("the proxy has more and more answered, and acknowledges nothing");
+    }
     if (this.link.ackDue) this.flush();
   }
 
@@ -225,9 +233,15 @@ export class Session {
 
   // ── Sockets ────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Give a socket the id of its next connection. @param {Socket} socket */
-  open(socket) {
+  /**
+   * Ask the proxy to connect a socket; returns the id of the connection.
+   * @param {Socket} socket
+   * @param {{family: number, host: string, port: number, timeout: number}} target
+   * @throws {SocketError} ENETDOWN; EAI_NONAME
+   */
+  open(socket, target) {
     const id = this.#nextSocket;
+    this.#ask({ type: "connect", socket: id, ...target });
     this.#nextSocket += 2; // even ids are the proxy's to give
     this.sockets.set(id, socket);
     return id;
@@ -260,17 +274,33 @@ export class Session {
    * @param {Answered} answered
    */
   request(frame, answered) {
-    if (this.state === "closed") {
-      answered(new SocketError("ENETDOWN", "the session with the proxy is over"), null);
+    const id = this.#nextRequest;
+    try {
+      if (this.#requests.size >= REQUESTS_MAX) {
+        throw new SocketError("EAI_AGAIN", `${REQUESTS_MAX} requests wait for an answer already`);
+      }
+      this.#ask(/** @type {Frame} */ ({ ...frame, socket: id }));
+    } catch (error) {
+      answered(/** @type {SocketError} */ (error), null);
       return;
     }
-    if (this.#requests.size >= REQUESTS_MAX) {
-      answered(new SocketError("EAI_AGAIN", `${REQUESTS_MAX} requests wait for an answer already`), null);
-      return;
-    }
-    const id = this.#nextRequest++;
+    this.#nextRequest++;
     this.#requests.set(id, answered);
-    this.send(/** @type {Frame} */ ({ ...frame, socket: id }));
+  }
+
+  /**
+   * Send a frame with what a program has made up.
+   * @param {Frame} frame
+   * @throws {SocketError} ENETDOWN; EAI_NONAME
+   */
+  #ask(frame) {
+    if (this.state === "closed") throw new SocketError("ENETDOWN", "the session with the proxy is over");
+    try {
+      this.send(frame);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new SocketError("EAI_NONAME", `that can be no name: ${error.message}`);
+    }
   }
 
   /** @param {Frame} frame */

@@ -75,6 +75,8 @@ export class Socket {
   /** The last error that was reported, for those who want its sentence. @type {SocketError | null} */
   reported = null;
   #readShut = false;
+  /** Whether the peer's end has come: it stays readable, whatever becomes of the connection. */
+  #peerFinished = false;
   #queue = new ByteQueue();
   /** What carries the connection; there is none before `connect`. @type {Session | null} */
   #session = null;
@@ -91,18 +93,21 @@ export class Socket {
    * @param {Session} session what is to carry the connection
    * @param {{family: number, host: string, port: number, timeout: number}} target family 4, 6 or 0;
    *   timeout in ms, 0 for the proxy's own
-   * @throws {SocketError} EALREADY, EISCONN
+   * @throws {SocketError} EALREADY, EISCONN, ENETDOWN; EAI_NONAME if the host cannot be a name
    */
   connect(session, target) {
     if (this.state === "connecting") throw this.#report(new SocketError("EALREADY"));
     if (this.state !== "idle") throw this.#report(new SocketError("EISCONN"));
+    try {
+      this.id = session.open(this, target);
+    } catch (error) {
+      throw this.#report(/** @type {SocketError} */ (error));
+    }
     this.error = null;
     this.#turn("connect");
     this.#session = session;
     this.#family = target.family;
     this.#incoming = new ReceiveWindow(session.budget);
-    this.id = session.open(this);
-    session.send({ type: "connect", socket: this.id, ...target });
   }
 
   /** Take the error that is waiting, as getsockopt(SO_ERROR) does. */
@@ -116,20 +121,23 @@ export class Socket {
   /**
    * Take up to `limit` bytes; none means that the peer has finished.
    * @param {number} limit
-   * @param {boolean} [peek] leave them where they are
    * @throws {SocketError} EAGAIN if there are none yet, ENOTCONN, or what broke the connection
    */
-  read(limit, peek = false) {
+  read(limit) {
     if (this.#queue.length && limit > 0) {
-      if (peek) return this.#queue.peek(limit);
       const data = this.#queue.take(limit);
       this.#consumed(data.length);
       return data;
     }
-    this.#raiseError();
+    if (!this.#peerFinished) this.#raiseError();
     if (this.state === "idle") throw this.#report(new SocketError("ENOTCONN"));
     if (limit > 0 && !(this.readiness & READABLE)) throw new SocketError("EAGAIN");
     return NOTHING;
+  }
+
+  /** Up to `limit` bytes that can be read now, left where they are. @param {number} limit */
+  peek(limit) {
+    return this.#queue.peek(limit);
   }
 
   /**
@@ -211,7 +219,7 @@ export class Socket {
   watch(mask, callback) {
     const watcher = { mask: mask | ERROR | HANGUP, callback };
     this.#watchers.add(watcher);
-    if (mask & WRITABLE && this.#sends) this.#session?.watchRoom(this);
+    this.#watchRoom();
     return () => {
       this.#watchers.delete(watcher);
     };
@@ -226,11 +234,15 @@ export class Socket {
     if (!this.#watchers.size) return;
     const ready = this.readiness;
     for (const watcher of [...this.#watchers]) {
-      if (watcher.mask & ready) {
-        this.#watchers.delete(watcher);
-        watcher.callback();
-      }
+      if (watcher.mask & ready && this.#watchers.delete(watcher)) watcher.callback();
     }
+    this.#watchRoom();
+  }
+
+  /** Whoever waits to write is also to be told when the link, which all sockets share, has room again. */
+  #watchRoom() {
+    if (!this.#sends) return;
+    for (const { mask } of this.#watchers) if (mask & WRITABLE) this.#session?.watchRoom(this);
   }
 
   // ── What the proxy says ────────────────────────────────────────────────────────────────────────────
@@ -252,6 +264,7 @@ export class Socket {
         break;
       case "shutdown":
         this.#turn("end");
+        this.#peerFinished = true;
         break;
       case "reset":
         this.fail(new SocketError(frame.code, frame.message));

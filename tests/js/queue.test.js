@@ -69,13 +69,13 @@ suite("the order of bytes", () => {
     assert.deepEqual(queue.take(100), counted(4, 4));
   });
 
-  test("an empty queue gives nothing, and so does a limit of nothing", () => {
+  test("an empty queue gives nothing, and so does a limit of nothing or less", () => {
     const queue = new ByteQueue();
     assert.equal(queue.take(10).length, 0);
     queue.push(new Uint8Array(0));
     assert.equal(queue.length, 0);
     queue.push(counted(0, 5));
-    assert.equal(queue.take(0).length, 0);
+    for (const limit of [0, -1]) assert.equal(queue.take(limit).length, 0);
     assert.equal(queue.length, 5);
   });
 

@@ -1,0 +1,127 @@
+/**
+ * What a socket sees of its session, and what it said to it: for tests of one socket alone.
+ * @module
+ */
+
+import assert from "node:assert/strict";
+
+import { Socket } from "../../js/socket.js";
+import { Budget } from "../../js/window.js";
+
+/** @typedef {import("../../js/wire.js").Frame} Frame */
+
+export const PAGE = { family: 4, host: "10.0.0.7", port: 51234 };
+export const HOST = { family: 4, host: "93.184.216.34", port: 80 };
+export const TARGET = { family: 4, host: "host.example", port: 80, timeout: 0 };
+
+/** A session that sends nothing anywhere. */
+export class Line {
+  room = Infinity;
+  peerWindow = 1000;
+  budget = new Budget(1 << 20);
+  clock = 0;
+  /** Frames that were sent, oldest first. @type {Frame[]} */
+  sent = [];
+  /** Sockets by id. @type {Map<number, Socket>} */
+  sockets = new Map();
+  /** Those that wait for room. @type {Set<Socket>} */
+  waiting = new Set();
+  #nextId = 1;
+
+  now() {
+    return this.clock;
+  }
+
+  /** @param {Socket} socket @param {any} target */
+  open(socket, target) {
+    const id = this.#nextId;
+    this.#nextId += 2;
+    this.sockets.set(id, socket);
+    this.send({ type: "connect", socket: id, ...target });
+    return id;
+  }
+
+  /** @param {number} id */
+  forget(id) {
+    this.sockets.delete(id);
+  }
+
+  /** @param {Frame} frame */
+  send(frame) {
+    this.sent.push(frame);
+  }
+
+  /** @param {number} socket @param {Uint8Array} data */
+  sendData(socket, data) {
+    this.room -= data.length;
+    this.send({ type: "data", socket, data: data.slice() });
+  }
+
+  /** @param {Socket} socket */
+  watchRoom(socket) {
+    if (this.room <= 0) this.waiting.add(socket);
+  }
+
+  /** There is room again. @param {number} room */
+  drain(room) {
+    this.room = room;
+    const sockets = [...this.waiting];
+    this.waiting.clear();
+    for (const socket of sockets) socket.roomChanged();
+  }
+
+  /** Frames sent since this was last asked, without their ids. */
+  said() {
+    return this.sent.splice(0).map(({ socket: _, ...frame }) => frame);
+  }
+
+  /** As the session that a socket asks for. @returns {any} */
+  get session() {
+    return this;
+  }
+}
+
+/** How to bring a new socket into each state. @type {Record<string, (socket: Socket, line: Line) => void>} */
+export const REACH = {
+  idle: () => {},
+  connecting: (socket, line) => socket.connect(line.session, TARGET),
+  established: (socket, line) => {
+    REACH.connecting(socket, line);
+    hear(socket, "connected", { local: PAGE, peer: HOST });
+  },
+  closeWait: (socket, line) => {
+    REACH.established(socket, line);
+    hear(socket, "shutdown");
+  },
+  finWait: (socket, line) => {
+    REACH.established(socket, line);
+    socket.shutdown({ read: false, write: true });
+  },
+  finished: (socket, line) => {
+    REACH.finWait(socket, line);
+    hear(socket, "shutdown");
+  },
+  failed: (socket, line) => {
+    REACH.established(socket, line);
+    hear(socket, "reset", { code: "ECONNRESET", message: "" });
+    socket.takeError();
+  },
+  closed: (socket, line) => {
+    REACH.established(socket, line);
+    socket.close();
+  },
+};
+
+/** A new socket in this state, and its line, which has said nothing since. @param {string} state */
+export function socketThatIs(state) {
+  const [socket, line] = [new Socket(), new Line()];
+  REACH[state](socket, line);
+  assert.equal(socket.state, state);
+  line.said();
+  return { socket, line };
+}
+
+/** The proxy tells a socket something. @param {Socket} socket @param {string} type @param {object} [fields] */
+export function hear(socket, type, fields = {}) {
+  socket.receive({ type, socket: socket.id, ...fields });
+}

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.wire import MESSAGE_HEADER, MESSAGE_MAX, Buffer, Message, encode_message
+from pynet_browser.wire import MESSAGE_HEADER, MESSAGE_MAX, Buffer, Message, data_header, encode_message
 
 __all__ = ["ACK_DELAY", "MESSAGES_UNDER_WAY", "MESSAGE_TARGET", "REPLAY_LIMIT", "Link"]
 
@@ -25,6 +25,9 @@ REPLAY_LIMIT = 16 << 20
 MESSAGES_UNDER_WAY = 16384
 """There is no room while so many messages are not acknowledged. A receiver endures twice as many ahead of
 their turn: that bounds what it keeps, however small they are."""
+
+WORTH_A_MESSAGE = 16 * 1024
+"""Data of so many bytes closes its message."""
 
 ACK_DELAY = 0.1
 """Seconds an acknowledgement may wait for a message to ride on."""
@@ -91,6 +94,15 @@ class Link:
             self._seal()
         self._pending.extend(parts)
         self._pending_size += size
+
+    def push_data(self, socket: int, data: memoryview) -> None:
+        """Queue a data frame; ``data`` is copied, once, and may change afterwards."""
+        if len(data) < WORTH_A_MESSAGE:
+            self.push(data_header(socket, len(data)) + data)
+        else:
+            # Sealed at once, so that the copy is the one that makes the message.
+            self.push(data_header(socket, len(data)), data)
+            self._seal()
 
     def take(self, now: float) -> Sequence[bytes]:
         """The messages to send now: all frames pushed since the last call, or an acknowledgement if due."""

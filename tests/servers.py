@@ -276,7 +276,7 @@ class ProxyProcess(ServerProcess):
         """``arguments`` go to ``serve.py`` after a made-up port and token, which they may override."""
         super().__init__()
         self.token = secrets.token_urlsafe(16)
-        self._arguments = ["--port", "0", "--token", self.token, *arguments]
+        self._arguments = ["--port", "0", f"--token={self.token}", *arguments]
 
     @property
     def url(self) -> str:

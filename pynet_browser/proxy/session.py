@@ -32,7 +32,6 @@ from pynet_browser.wire import (
     Unknown,
     Unrecognized,
     Window,
-    data_header,
     encode_frame,
     frames_of,
 )
@@ -200,9 +199,9 @@ class Session:
         self.link.push(encode_frame(frame))
         self._sending()
 
-    def send_data(self, socket: int, data: bytes | memoryview) -> None:
-        """Send bytes of a socket; they must not change afterwards."""
-        self.link.push(data_header(socket, len(data)), data)
+    def send_data(self, socket: int, data: memoryview) -> None:
+        """Send bytes of a socket; they are copied."""
+        self.link.push_data(socket, data)
         self._sending()
 
     def _sending(self) -> None:

@@ -250,8 +250,10 @@ class HostSocket(asyncio.BufferedProtocol):
         """The host has sent bytes."""
         if self._state in ("closing", "closed"):
             return
-        data = bytes(self._session.scratch[:nbytes])
-        self._backlog = self._backlog + data if self._backlog else data
+        data = self._session.scratch[:nbytes]
+        sent = 0 if self._backlog else self._pass_on(data)
+        if sent < nbytes:
+            self._backlog += bytes(data[sent:])
         self.go_on()
 
     def eof_received(self) -> bool:
@@ -293,11 +295,8 @@ class HostSocket(asyncio.BufferedProtocol):
 
     def go_on(self) -> None:
         """Pass on what the page's window and the session allow, and read on if nothing is left."""
-        size = min(len(self._backlog), self._outgoing.credit) if self._session.room > 0 else 0
-        if size:
-            self._session.send_data(self.id, self._backlog[:size])
-            self._outgoing.sent(size)
-            self._backlog = self._backlog[size:]
+        if self._backlog:
+            self._backlog = self._backlog[self._pass_on(memoryview(self._backlog)) :]
         room = self._session.room > 0
         if not room:
             self._session.pause(self)
@@ -308,6 +307,14 @@ class HostSocket(asyncio.BufferedProtocol):
             self._release()
         elif self._state in ("open", "page_done"):
             self._read(room and not self._backlog and self._outgoing.credit > 0)
+
+    def _pass_on(self, data: memoryview) -> int:
+        """Send as much as the page's window and the session allow; returns how many bytes."""
+        size = min(len(data), self._outgoing.credit) if self._session.room > 0 else 0
+        if size:
+            self._session.send_data(self.id, data[:size])
+            self._outgoing.sent(size)
+        return size
 
     def _read(self, wanted: bool) -> None:
         if wanted != self._reading:

@@ -171,9 +171,8 @@ class SocketMethods:
             try:
                 if flags:
                     _check_send_flags(self, flags)
-                if len(memoryview(data)) > SEND_PIECE:
-                    data = memoryview(data).cast("B")[:SEND_PIECE]
-                return native(self, data)
+                view = memoryview(data)
+                return native(self, view if view.nbytes <= SEND_PIECE else view.cast("B")[:SEND_PIECE])
             except OSError as error:
                 raise error_of(self, "send", error) from None
 
@@ -184,13 +183,17 @@ class SocketMethods:
         native, error_of = _socket.socket.sendall, self._error
 
         def sendall(self: socket.socket, data: ReadableBuffer, flags: int = 0, /) -> None:
-            view = memoryview(data).cast("B")
-            timeout = self.gettimeout()
-            deadline = None if timeout is None else time.monotonic() + timeout
             try:
                 if flags:
                     _check_send_flags(self, flags)
-                for start in range(0, len(view) or 1, SEND_PIECE):
+                view = memoryview(data)
+                if view.nbytes <= SEND_PIECE:
+                    native(self, view)
+                    return
+                view = view.cast("B")
+                timeout = self.gettimeout()
+                deadline = None if timeout is None else time.monotonic() + timeout
+                for start in range(0, len(view), SEND_PIECE):
                     if start and deadline is not None:
                         wait_for(self, select.POLLOUT, deadline - time.monotonic())
                     native(self, view[start : start + SEND_PIECE])

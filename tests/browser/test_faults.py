@@ -63,7 +63,7 @@ def test_a_proxy_that_comes_back_is_used_again(open_python, start_proxy, echo_se
     arguments = {"host": echo_server.host, "port": echo_server.port}
     page.run(CONNECT + "; None", **arguments)
     proxy.stop()
-    start_proxy("--port", str(proxy.port), "--token", proxy.token)
+    start_proxy("--port", str(proxy.port), f"--token={proxy.token}")
     page.run(CONNECT + "; None", **arguments)
 
 

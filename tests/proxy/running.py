@@ -77,3 +77,11 @@ async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be in time"
         await asyncio.sleep(0.005)
+
+
+async def standstill(figure: Callable[[], int]) -> None:
+    """Wait until a figure is zero and stays so: what could still have changed it has come to rest."""
+    quiet = 0
+    while quiet < 20:
+        await asyncio.sleep(0.02)
+        quiet = 0 if figure() else quiet + 1

@@ -33,7 +33,7 @@ from pynet_browser.wire import (
 from tests.peers import Source, pattern
 from tests.proxy.client import Carrier, Page, RefusedError, SessionOverError, hello
 from tests.proxy.hosts import Witness
-from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until
+from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, standstill, until
 from tests.servers import ProxyProcess
 
 every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
@@ -412,7 +412,9 @@ async def test_a_page_that_leaves_in_the_middle_of_a_send_resets_the_connection(
         async with proxy.page() as page:
             socket = page.connect(*peer.address)
             sending = asyncio.create_task(socket.send(pattern(32 << 20)))
-            await until(lambda: socket.addresses and not socket.credit)
+            await socket.connected()
+            await standstill(lambda: socket.credit)  # the kernel is full, and the rest is held here
+            assert proxy.sessions.buffered > 0
         peer.may_read.set()
         await until(peer.over.is_set)
         with pytest.raises(SessionOverError):

@@ -7,15 +7,31 @@
 import { openWebSocket } from "./carriers/websocket.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { KeepAlive } from "./keepalive.js";
+import { REPLAY_LIMIT } from "./link.js";
 import { Session } from "./session.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /** How long (ms) a new session may take to be welcomed, attempts together. */
 const GREETING_TIME = 10_000;
 
+/** How long (ms) one attempt may take before another is made in its place: the network may have changed. */
+const ATTEMPT_TIME = 10_000;
+
 /** Pauses between attempts (ms): doubled each time, and a random part of it waited (AWS "full jitter"). */
 const BACKOFF_FIRST = 100;
 const BACKOFF_MAX = 5_000;
+
+/** A carrier that lasted so long (ms) was a good one: the pauses begin anew. */
+const LASTING = 5_000;
+
+/**
+ * Most bytes that may pile up in a carrier. All that is kept for replay fits in, and as much again; a proxy
+ * that makes more of it, by pings that are to be answered or messages to be acknowledged, does not read.
+ */
+const UNSENT_MAX = 2 * REPLAY_LIMIT;
+
+/** Most characters of a reason that the proxy is told. */
+const REASON_MAX = 500;
 
 /** A proxy that asks for signs of life more often (ms) is not heeded: the answers would come too late. */
 const KEEPALIVE_MIN = 1_000;
@@ -42,7 +58,14 @@ export class Connection {
   #session;
   /** @type {Carrier | null} */
   #carrier = null;
+  /**
+   * Cuts what comes on the carrier into messages; events of any other carrier mean nothing.
+   * @type {MessageReader | null}
+   */
+  #reader = null;
   #welcomed = false;
+  #welcomedAt = 0;
+  #pinged = -1;
   #closed = false;
   #keepAlive = new KeepAlive(Infinity, 0);
   #attempts = 0;
@@ -97,7 +120,6 @@ export class Connection {
 
   /** End the session: its sockets fail, and the proxy closes theirs. */
   close() {
-    if (this.#closed) return;
     this.#closed = true;
     this.#sendUnnumbered({ type: "goaway", socket: 0, code: "shutdown", message: "the page is done" });
     this.#end(new SocketError("ENETDOWN", "pynet_browser was uninstalled"));
@@ -108,7 +130,7 @@ export class Connection {
     this.#attempts = 0;
     return new Session({
       now,
-      send: (message) => this.#carrier?.send(message),
+      send: (message) => this.#send(message),
       later: (flush) => queueMicrotask(flush),
     });
   }
@@ -116,15 +138,13 @@ export class Connection {
   // ── Carriers ───────────────────────────────────────────────────────────────────────────────────────
 
   #attempt() {
-    this.#retryAt = Infinity;
+    this.#dropCarrier(); // the last attempt may still be going on
     const reader = new MessageReader();
-    /** Events of a carrier that was given up mean nothing. @param {() => void} handle */
-    const current = (handle) => carrier === this.#carrier && handle();
-    /** @type {Carrier | null} */
-    let carrier = null;
+    const current = (/** @type {() => void} */ handle) => reader === this.#reader && handle();
     try {
-      carrier = openWebSocket(this.url, {
-        opened: () => current(() => carrier?.send(this.#session.greeting(this.#token, this.#agent))),
+      const greeting = this.#session.greeting(this.#token, this.#agent);
+      this.#carrier = openWebSocket(this.url, {
+        opened: () => current(() => this.#send(greeting)),
         received: (piece) => current(() => this.#received(reader, piece)),
         closed: (reason) => current(() => this.#lost(reason)),
       });
@@ -132,19 +152,24 @@ export class Connection {
       this.#end(new SocketError("ENETUNREACH", String(error)), new ProxyError("unreachable", String(error)));
       return;
     }
-    this.#carrier = carrier;
-    this.#welcomed = false;
+    this.#reader = reader;
+    this.#retryAt = now() + ATTEMPT_TIME;
     this.#arm();
+  }
+
+  /** @param {Uint8Array} message */
+  #send(message) {
+    this.#carrier?.send(message);
+    if (this.#carrier && this.#carrier.unsent > UNSENT_MAX) this.#lost("it takes nothing in");
   }
 
   /** @param {string} reason */
   #lost(reason) {
     const wasWelcomed = this.#welcomed;
     this.#dropCarrier();
-    if (this.#session.state === "closed") return;
     if (wasWelcomed) {
       this.#session.lose();
-      this.#attempts = 0;
+      if (now() - this.#welcomedAt >= LASTING) this.#attempts = 0;
       this.#giveUpAt = now() + this.#session.grace;
     }
     if (this.#opening) {
@@ -159,7 +184,7 @@ export class Connection {
 
   #dropCarrier() {
     const carrier = this.#carrier;
-    this.#carrier = null;
+    this.#carrier = this.#reader = null;
     this.#welcomed = false;
     carrier?.close();
   }
@@ -175,6 +200,7 @@ export class Connection {
     this.#session.close(error);
     this.#opening?.reject(refusal);
     this.#opening = null;
+    this.#arm();
   }
 
   // ── Messages ───────────────────────────────────────────────────────────────────────────────────────
@@ -185,15 +211,24 @@ export class Connection {
     try {
       for (const message of reader.feed(piece)) {
         const frames = this.#welcomed ? this.#session.receive(message) : framesOf(message.body);
-        for (const frame of frames) this.#handle(frame);
+        for (const frame of frames) {
+          if (reader !== this.#reader) return; // what is behind a goaway means nothing
+          this.#handle(frame);
+        }
       }
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#sendUnnumbered({ type: "goaway", socket: 0, code: "protocol", message: error.message });
-      const message = `the proxy sent what it should not: ${error.message}`;
-      this.#end(new SocketError("ECONNRESET", message), new ProxyError("protocol", message));
+      this.#broken(/** @type {Error} */ (error));
+      if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
     }
     this.#arm();
+  }
+
+  /** The session cannot go on, since not all was taken in. @param {Error} error */
+  #broken(error) {
+    const reason = [...error.message].slice(0, REASON_MAX).join(""); // it may quote what the proxy sent
+    this.#sendUnnumbered({ type: "goaway", socket: 0, code: "protocol", message: reason });
+    const message = `the proxy sent what it should not: ${reason}`;
+    this.#end(new SocketError("ECONNRESET", message), new ProxyError("protocol", message));
   }
 
   /** @param {Frame} frame about the carrier or the session */
@@ -212,7 +247,7 @@ export class Connection {
         this.#sendUnnumbered({ type: "pong", socket: 0, stamp: frame.stamp });
         break;
       case "pong":
-        this.roundTrip = now() - frame.stamp / 1000;
+        if (frame.stamp === this.#pinged) this.roundTrip = now() - frame.stamp / 1000;
         break;
       case "unrecognized":
         this.#sendUnnumbered({ type: "unknown", socket: frame.socket, kind: frame.kind });
@@ -225,9 +260,9 @@ export class Connection {
     if (this.#welcomed) throw new ProtocolError("welcomed twice");
     if (this.#session.name) this.reconnects++;
     this.#welcomed = true;
+    this.#welcomedAt = now();
     this.agent = welcome.agent;
-    this.#giveUpAt = Infinity;
-    this.#attempts = 0;
+    this.#retryAt = this.#giveUpAt = Infinity;
     this.#keepAlive = new KeepAlive(Math.max(welcome.keepalive, KEEPALIVE_MIN), now());
     this.#session.attach(welcome);
     this.#ping();
@@ -237,29 +272,35 @@ export class Connection {
 
   /** @param {Frame} refused */
   #refused({ code, message }) {
+    if (code === "busy" && this.#session.name) {
+      this.#lost(message); // it keeps the session, and may let us in later
+      return;
+    }
     const errno = code === "session" ? "ECONNRESET" : "ENETUNREACH";
     this.#end(new SocketError(errno, message), new ProxyError(code, message));
   }
 
   #ping() {
-    this.#sendUnnumbered({ type: "ping", socket: 0, stamp: Math.round(now() * 1000) });
+    this.#pinged = Math.round(now() * 1000);
+    this.#sendUnnumbered({ type: "ping", socket: 0, stamp: this.#pinged });
   }
 
   /** @param {Frame} frame */
   #sendUnnumbered(frame) {
-    if (this.#welcomed) this.#carrier?.send(encodeMessage(0, this.#session.link.received, [encodeFrame(frame)]));
+    if (this.#welcomed) this.#send(encodeMessage(0, this.#session.link.received, [encodeFrame(frame)]));
   }
 
   // ── Time ───────────────────────────────────────────────────────────────────────────────────────────
 
   /** See to it that #tick runs when something is next due. */
   #arm() {
-    const alive = this.#welcomed ? this.#keepAlive.deadline : Infinity;
-    const due = Math.min(this.#session.link.ackAt, alive, this.#retryAt, this.#giveUpAt);
-    if (due >= this.#timerAt || due === Infinity) return;
+    const due = this.#welcomed
+      ? Math.min(this.#session.link.ackAt, this.#keepAlive.deadline)
+      : Math.min(this.#retryAt, this.#giveUpAt);
+    if (due >= this.#timerAt && due < Infinity) return; // the timer that is set will set the next
     clearTimeout(this.#timer);
     this.#timerAt = due;
-    this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(0, due - now()), TIMER_MAX));
+    if (due < Infinity) this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(0, due - now()), TIMER_MAX));
   }
 
   #tick() {

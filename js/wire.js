@@ -403,6 +403,7 @@ export class MessageReader {
    * @throws {ProtocolError} the stream cannot be understood from here on
    */
   *feed(piece) {
+    if (!piece.length) return;
     if (this.held) {
       this.pieces.push(piece);
       this.held += piece.length;

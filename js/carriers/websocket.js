@@ -1,7 +1,7 @@
 /**
  * A carrier over the browser's WebSocket.
  *
- * A carrier is anything with `send(bytes)`, `close()` and these events: `opened()` once, `received(piece)`
+ * A carrier is anything with `send(bytes)`, `unsent`, `close()` and these events: `opened()` once, `received(piece)`
  * with bytes of the message stream cut anywhere, `closed(reason)` once, after which nothing comes.
  * @module
  */
@@ -16,6 +16,7 @@ export const SUBPROTOCOL = "pynet.v1";
  *
  * @typedef {object} Carrier
  * @property {(message: Uint8Array) => void} send
+ * @property {number} unsent bytes that were given to it and have not left
  * @property {() => void} close
  */
 
@@ -35,6 +36,9 @@ export function openWebSocket(url, events) {
   webSocket.onclose = ({ code, reason }) => events.closed(reason || `code ${code}`);
   return {
     send: (message) => webSocket.send(/** @type {Uint8Array<ArrayBuffer>} */ (message)),
+    get unsent() {
+      return webSocket.bufferedAmount;
+    },
     close: () => webSocket.close(),
   };
 }

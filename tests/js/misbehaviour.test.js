@@ -1,0 +1,97 @@
+/**
+ * What a proxy can do to a page that it wants to harm, or that it was not made for.
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+
+import { MessageReader, encodeMessage } from "../../js/wire.js";
+import { PAGE, TARGET } from "./line.js";
+import { unnumbered } from "./proxy.js";
+import { World } from "./world.js";
+
+/** @typedef {import("../../js/socket.js").Socket} Socket */
+
+suite("a proxy that breaks the protocol", () => {
+  const LONG = { family: 4, host: "\u{1f600}".repeat(16_383), port: 1 };
+
+  /** What it sends, by what is wrong with it. @type {Record<string, (world: World, socket: Socket) => Uint8Array[]>} */
+  const WRONG = {
+    "a message larger than any may be": () => [new Uint8Array(20).fill(0xff)],
+    "noise": () => [Uint8Array.from({ length: 500 }, (_, index) => (index * 7919) % 256)],
+    "a frame that reaches beyond its message": () => [encodeMessage(0, 0, [Uint8Array.of(0x12, 0, 0, 0, 0, 1, 0, 0, 0, 9)])],
+    "text that is none": () => [encodeMessage(0, 0, [Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 1, 0xff, 0, 0)])],
+    "a second welcome": (world) => world.proxy.welcome(),
+    "an acknowledgement of what was never sent": () => [unnumbered({ type: "ping", socket: 0, stamp: 1 }, 1000)],
+    "a message far ahead of its turn": () => [encodeMessage(100_000, 0, [])],
+    "data for a socket that is not connected": (world, { id }) => world.proxy.say({ type: "data", socket: id, data: new Uint8Array(1) }),
+    "an end for a socket that is not connected": (world, { id }) => world.proxy.say({ type: "shutdown", socket: id }),
+    "an address that is none": (world, { id }) => world.proxy.say({ type: "connected", socket: id, local: PAGE, peer: LONG }),
+    "a frame that pages send": (world, { id }) => world.proxy.say({ type: "connect", socket: id, ...TARGET }),
+  };
+
+  for (const [what, make] of Object.entries(WRONG)) {
+    for (const size of [Infinity, 1]) {
+      test(`by ${what}${size === 1 ? ", byte by byte," : ""} ends the session, and harms nothing else`, async (t) => {
+        const world = await World.opened(t);
+        const socket = world.connecting();
+        world.webSocket.deliver(make(world, socket), size);
+        assert.equal(socket.takeError()?.code, "ECONNRESET");
+        assert.match(socket.reported?.message ?? "", /^the proxy sent what it should not: ./);
+        assert.deepEqual([world.lastAside()?.type, world.lastAside()?.code], ["goaway", "protocol"]);
+        assert.deepEqual([world.webSocket.state, world.clock.timers.size], ["closed", 0]);
+        world.restart();
+        const next = world.connecting();
+        world.welcome();
+        assert.deepEqual([next.state, world.proxy.types()], ["connecting", ["connect"]]);
+      });
+    }
+  }
+
+  test("in its first message refuses whoever opens", async (t) => {
+    const world = new World(t);
+    const opening = world.connection.open();
+    world.accept();
+    world.webSocket.deliver([new Uint8Array(20).fill(0xff)]);
+    await assert.rejects(opening, { code: "protocol" });
+    assert.equal(world.clock.timers.size, 0);
+  });
+
+  test("by resuming another session ends this one", async (t) => {
+    const world = await World.opened(t);
+    const socket = world.connected();
+    world.webSocket.drop();
+    world.clock.advance(100);
+    world.proxy.fields.session = "s-18";
+    world.welcome();
+    assert.equal(socket.takeError()?.code, "ECONNRESET");
+  });
+
+  test("text is no message, and is passed over", async (t) => {
+    const world = await World.opened(t);
+    world.webSocket.onmessage({ data: "text" });
+    assert.equal(world.connection.current.state, "attached");
+  });
+});
+
+test("a proxy that has pings answered and reads nothing is given up before memory is", async (t) => {
+  const world = await World.opened(t);
+  const { webSocket } = world;
+  const before = 31 << 20;
+  webSocket.bufferedAmount = before;
+  webSocket.receive = (message) => {
+    webSocket.bufferedAmount += message.length;
+  };
+  const pings = Array.from({ length: 50_000 }, () => unnumbered({ type: "ping", socket: 0, stamp: 1 }));
+  // Behind that it may not let us in again on a carrier that is given up.
+  webSocket.deliver([new Uint8Array(Buffer.concat([...pings, world.proxy.welcomeAlone()]))]);
+  assert.ok(webSocket.bufferedAmount > 32 << 20 && webSocket.bufferedAmount < (32 << 20) + 100);
+  assert.deepEqual([webSocket.state, world.connection.current.state], ["closed", "detached"]);
+});
+
+test("pieces without a byte are not kept, however many come in the middle of a message", () => {
+  const reader = new MessageReader();
+  for (const size of [0, 1, 0, 0, 1, 0]) assert.deepEqual([...reader.feed(new Uint8Array(size))], []);
+  assert.equal(reader.pieces.length, 2);
+});

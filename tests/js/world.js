@@ -1,0 +1,93 @@
+/**
+ * A connection in a page whose network is in the hands of the test.
+ * @module
+ */
+
+import { Connection } from "../../js/connection.js";
+import { Socket } from "../../js/socket.js";
+import { HOST, PAGE, TARGET } from "./line.js";
+import { Page } from "./page.js";
+import { ProxyEnd, unnumbered } from "./proxy.js";
+
+export const URL_OF_PROXY = "ws://127.0.0.1:8765/pynet";
+
+/**
+ * @typedef {import("node:test").TestContext} TestContext
+ * @typedef {import("../../js/wire.js").Frame} Frame
+ */
+
+export class World {
+  /** @param {TestContext} t @param {{url?: string, token?: string, welcome?: object}} [options] */
+  constructor(t, { url = URL_OF_PROXY, token = "secret", welcome } = {}) {
+    this.page = new Page(t);
+    this.clock = this.page.clock;
+    this.proxy = new ProxyEnd(welcome);
+    this.connection = new Connection(url, token, "test/1");
+  }
+
+  get webSocket() {
+    return this.page.webSocket;
+  }
+
+  /** A connection that is open. @param {TestContext} t @param {{welcome?: object}} [options] */
+  static async opened(t, options) {
+    const world = new World(t, options);
+    const opening = world.connection.open();
+    world.welcome();
+    await opening;
+    return world;
+  }
+
+  /** The proxy takes the newest WebSocket, reads the greeting. */
+  accept() {
+    const { webSocket } = this;
+    webSocket.receive = this.proxy.carrier();
+    webSocket.open();
+  }
+
+  /** The proxy lets the page in on the newest WebSocket. @param {number} [size] of the pieces it answers in */
+  welcome(size) {
+    this.accept();
+    this.webSocket.deliver(this.proxy.welcome(), size);
+  }
+
+  /** The proxy answers the greeting with something else. @param {Frame} frame */
+  answer(frame) {
+    this.accept();
+    this.webSocket.deliver([unnumbered(frame)]);
+  }
+
+  /** @param {string} code */
+  refuse(code) {
+    this.answer({ type: "refused", socket: 0, code, message: `because of ${code}` });
+    this.webSocket.drop("", 4403);
+  }
+
+  /** The proxy says this in the session. @param {Frame[]} frames */
+  hear(...frames) {
+    this.webSocket.deliver(this.proxy.say(...frames));
+  }
+
+  /** A socket that asks to be connected. */
+  connecting() {
+    const socket = new Socket();
+    socket.connect(this.connection.session, TARGET);
+    return socket;
+  }
+
+  connected() {
+    const socket = this.connecting();
+    this.hear({ type: "connected", socket: socket.id, local: PAGE, peer: HOST });
+    return socket;
+  }
+
+  /** The proxy starts anew, and knows no session. */
+  restart() {
+    this.proxy = new ProxyEnd({ session: "s-18" });
+  }
+
+  /** What the page said last that was not numbered. */
+  lastAside() {
+    return this.proxy.aside.at(-1);
+  }
+}

@@ -9,7 +9,7 @@ from pynet_browser.proxy.config import Limits
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import MESSAGE_HEADER, Connect, Goaway
 from tests.peers import Source, pattern
-from tests.proxy.client import Carrier, PageSocket, ResetError, hello
+from tests.proxy.client import Carrier, Page, PageSocket, ResetError, hello
 from tests.proxy.hosts import Witness
 from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until
 
@@ -125,6 +125,15 @@ async def test_what_is_sent_before_connections_stand_is_bounded_too(unanswering_
         assert proxy.sessions.buffered < limits.buffered_per_session
 
 
+async def stuck(page: Page, peer: Witness) -> PageSocket:
+    """A socket whose host does not read, with its window used up."""
+    socket = page.connect(*peer.address)
+    sending = asyncio.create_task(socket.send(pattern(16 << 20)))
+    await until(lambda: socket.addresses and not socket.credit)
+    sending.cancel()
+    return socket
+
+
 class Hoarder:
     """A page that takes all it can get and acknowledges nothing."""
 
@@ -163,6 +172,33 @@ async def test_a_session_has_its_share_however_much_the_others_hold():
             await hoarder.leave()
 
 
+async def test_a_page_may_send_no_more_than_its_share_when_all_together_hold_too_much():
+    limits = Limits(buffered_total=4 << 20, sessions=8)  # a share is two windows
+    with Source(64 << 20) as source, Witness(receive_buffer=4096) as peer:
+        peer.may_read.clear()
+        async with running_proxy(limits) as proxy:
+            hoarder = await Hoarder.open(proxy.url, source)
+            await until(lambda: proxy.sessions.full)
+            async with proxy.page() as page:
+                sockets = [page.connect(*peer.address) for _ in range(40)]
+                sending = [asyncio.create_task(socket.send(pattern(1 << 20))) for socket in sockets]
+                done, _ = await asyncio.wait(sending, return_when=asyncio.FIRST_EXCEPTION)
+                codes = {error.code for task in done if (error := failed(task))}
+                assert codes == {"ENOBUFS"}
+                assert proxy.sessions.buffered < limits.buffered_total + 2 * proxy.sessions.share
+                assert not all(failed(task) for task in sending)  # those within the share go on
+                for task in sending:
+                    task.cancel()
+                await asyncio.gather(*sending, return_exceptions=True)
+            await hoarder.leave()
+
+
+def failed(task: asyncio.Task[None]) -> ResetError | None:
+    error = task.exception() if task.done() else None
+    assert error is None or isinstance(error, ResetError)
+    return error
+
+
 async def test_a_session_goes_on_when_others_let_go():
     limits = Limits(buffered_total=4 << 20, sessions=8)
     with Source(64 << 20) as peer:
@@ -175,3 +211,30 @@ async def test_a_session_goes_on_when_others_let_go():
             before = second.came
             await until(lambda: second.came > max(before, 3 << 20))
             await second.leave()
+
+
+async def test_a_session_goes_on_when_it_is_back_within_its_share():
+    limits = Limits(buffered_total=8 << 20, sessions=16)
+    with Source(64 << 20) as source, Witness(receive_buffer=4096) as peer:
+        peer.may_read.clear()
+        async with running_proxy(limits) as proxy, proxy.page() as page:
+            sockets = []
+            while proxy.sessions.buffered <= 2 * proxy.sessions.share:
+                sockets.append(await stuck(page, peer))
+            held = proxy.sessions.buffered
+            hoarders = [await Hoarder.open(proxy.url, source)]
+            await until(lambda: proxy.sessions.full)
+            waiting = page.connect(*source.address)
+            await waiting.connected()
+            # Others take their shares, so that all together hold too much even without this page.
+            while proxy.sessions.buffered < limits.buffered_total + held + proxy.sessions.share:
+                hoarders.append(await Hoarder.open(proxy.url, source))
+                await until(lambda: hoarders[-1].came > proxy.sessions.share)
+            assert waiting.waiting == 0
+            for socket in sockets:
+                socket.close()
+            peer.may_read.set()
+            await until(lambda: waiting.waiting)
+            assert proxy.sessions.full
+            for hoarder in hoarders:
+                await hoarder.leave()

@@ -196,7 +196,7 @@ async def test_a_carrier_that_is_dead_is_replaced_without_delay(proxy):
         welcome = await first.greet(hello(TOKEN, window=1 << 30))
         first.socket.transport.pause_reading()
         await first.send(Connect(1, 0, peer.port, 0, peer.host), number=1)
-        await until(lambda: proxy.sessions.buffered > 8 << 20)
+        await until(lambda: proxy.sessions.buffered > 1 << 20)
         second = await Carrier.open(proxy.url)
         await second.greet(hello(TOKEN, session=welcome.session, key=welcome.key))
         received = b""

@@ -54,7 +54,6 @@ class Sessions:
         """Bytes that a session may hold however much the others do."""
         self.scratch = memoryview(bytearray(READ_MAX))
         """Where sockets read into, one at a time."""
-        self._closed = False
         self._sessions: dict[str, Session] = {}
         self._unauthenticated = 0
 
@@ -97,8 +96,6 @@ class Sessions:
         """
         if refusal := guard.check_token(hello.token, self.config):
             raise GreetingError(refusal.code, refusal.message)
-        if self._closed:
-            raise GreetingError("busy", "the proxy is being stopped")
         if hello.version != VERSION:
             raise GreetingError(
                 "version",
@@ -154,7 +151,6 @@ class Sessions:
 
     async def close(self) -> None:
         """End every session: the proxy stops."""
-        self._closed = True
         sessions = list(self._sessions.values())
         for session in sessions:
             session.end(Goaway(0, "shutdown", "the proxy was stopped"))

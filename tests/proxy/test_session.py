@@ -16,6 +16,7 @@ from pynet_browser.proxy.tcp import READ_MAX, HostSocket
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import (
     MESSAGE_HEADER,
+    Address,
     Connect,
     Data,
     Frame,
@@ -23,6 +24,7 @@ from pynet_browser.wire import (
     Ping,
     Pong,
     Refused,
+    Resolve,
     Shutdown,
     Unknown,
     Window,
@@ -428,6 +430,20 @@ async def test_a_page_that_leaves_in_the_middle_of_a_send_resets_the_connection(
         with pytest.raises(SessionOverError):
             await sending
     assert peer.ending == "RST"
+
+
+async def test_a_mistake_of_the_proxy_ends_the_session_it_happened_in_and_no_other(
+    proxy, monkeypatch, caplog
+):
+    def fail(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setitem(Session._HANDLERS, Resolve, fail)
+    async with proxy.page() as other, proxy.page() as page:
+        with pytest.raises(SessionOverError, match="internal: the proxy failed; its log says more"):
+            await page.resolve("localhost")
+        await other.reverse(Address(4, "127.0.0.1", 80))
+    assert "RuntimeError: a mistake" in caplog.text
 
 
 async def test_every_page_is_told_when_the_proxy_stops(echo_server):

@@ -38,7 +38,8 @@ from pynet_browser.wire import (
     encode_message,
 )
 from tests.peers import Echo, pattern
-from tests.proxy.client import Carrier, Page, hello
+from tests.proxy.carrier import Carrier, hello
+from tests.proxy.client import Page
 from tests.proxy.running import EVERY_LOOP, TOKEN, RunningProxy, running_proxy, until
 
 LOOPBACK = Address(4, "127.0.0.1", 80)

@@ -9,7 +9,8 @@ from pynet_browser.proxy.config import Limits
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import MESSAGE_HEADER, Connect, Goaway
 from tests.peers import Source, pattern
-from tests.proxy.client import Carrier, Page, PageSocket, ResetError, hello
+from tests.proxy.carrier import Carrier, hello
+from tests.proxy.client import Page, PageSocket, ResetError
 from tests.proxy.hosts import Witness
 from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until
 

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from pynet_browser.wire import Address, Failed, Resolve, Resolved
-from tests.proxy.client import Carrier, FailedError, SessionOverError, hello
+from tests.proxy.carrier import Carrier, hello
+from tests.proxy.client import FailedError, SessionOverError
 from tests.proxy.running import TOKEN, running_proxy, until
 
 

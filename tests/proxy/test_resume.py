@@ -9,7 +9,8 @@ from websockets import ConnectionClosed
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import Connect, Data, Goaway
 from tests.peers import Source, pattern
-from tests.proxy.client import Carrier, Page, PageSocket, RefusedError, hello
+from tests.proxy.carrier import Carrier, RefusedError, hello
+from tests.proxy.client import Page, PageSocket
 from tests.proxy.hosts import Witness
 from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until
 

@@ -33,7 +33,8 @@ from pynet_browser.wire import (
     frames_of,
 )
 from tests.peers import Source, pattern
-from tests.proxy.client import Carrier, Page, RefusedError, SessionOverError, hello
+from tests.proxy.carrier import Carrier, RefusedError, hello
+from tests.proxy.client import Page, SessionOverError
 from tests.proxy.hosts import Witness
 from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, standstill, until
 from tests.servers import ProxyProcess

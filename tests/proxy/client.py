@@ -7,8 +7,8 @@
         await socket.send(b"GET / HTTP/1.0\\r\\n\\r\\n")
         print(await socket.read())
 
-A :class:`Page` has one session and uses one carrier at a time; :meth:`Page.open` may be called again when that
-was lost. Tests that break the rules speak through a carrier themselves (tests/proxy/carrier.py).
+A :class:`Page` has one session and uses one carrier at a time; :meth:`Page.open` may be called again when
+that was lost. Tests that break the rules speak through a carrier themselves (tests/proxy/carrier.py).
 """
 
 from __future__ import annotations

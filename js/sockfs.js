@@ -124,9 +124,10 @@ export class SocketFileSystem {
     return [...this.#open];
   }
 
-  /** @param {string} code errno's name; names of getaddrinfo's errors have no number here */
+  /** @param {string} code errno's name, or what the proxy says is one; those of getaddrinfo have no number here */
   numberOf(code) {
-    return this.errno[code] ?? (code.startsWith("EAI_") ? this.errno.EHOSTUNREACH : this.errno.EIO);
+    if (Object.hasOwn(this.errno, code)) return this.errno[code];
+    return code.startsWith("EAI_") ? this.errno.EHOSTUNREACH : this.errno.EIO;
   }
 
   /** @param {string} code */
@@ -165,15 +166,13 @@ export class SocketFileSystem {
     const node = FS.createNode(SOCKFS.root, name, S_IFSOCK, 0);
     const sock = new OpenSocket(this, family, protocol);
     node.sock = sock;
-    sock.opened(
-      FS.createStream({
-        path: name,
-        node,
-        flags: O_RDWR | (type & O_NONBLOCK),
-        seekable: false,
-        stream_ops: this.streamOps,
-      }),
-    );
+    const flags = O_RDWR | (type & O_NONBLOCK);
+    try {
+      sock.opened(FS.createStream({ path: name, node, flags, seekable: false, stream_ops: this.streamOps }));
+    } catch (error) {
+      FS.destroyNode(node); // too many files are open
+      throw error;
+    }
     this.#open.add(sock);
     return sock;
   }
@@ -201,8 +200,8 @@ export class SocketFileSystem {
         const { node } = stream;
         if (!node.sock.closed(stream)) return;
         this.#open.delete(node.sock);
-        this.module.FS.destroyNode(node); // Emscripten's own sockets stay in its name table for ever
         node.sock.socket.close();
+        this.module.FS.destroyNode(node); // Emscripten's own sockets stay in its name table for ever
       }),
     };
   }
@@ -233,7 +232,7 @@ export class SocketFileSystem {
       const ready = wanted.some(({ sock, events }) => sock && sock.events & (events | POLLERR | POLLHUP));
       if (timeout === 0 || ready) return null;
       if (this.suspends) return this.#anyReady(wanted, timeout);
-      this.#pollMustFail = wanted.length > 0;
+      this.#pollMustFail = wanted.some(({ sock }) => sock);
       return null;
     } catch {
       return null;

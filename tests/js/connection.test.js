@@ -10,7 +10,10 @@ suite("opening", () => {
   test("a page greets, and is in when it is welcomed", async (t) => {
     const world = await World.opened(t);
     const { webSocket, proxy, connection } = world;
-    assert.deepEqual([webSocket.url, webSocket.subprotocol, webSocket.binaryType], [URL_OF_PROXY, "pynet.v1", "arraybuffer"]);
+    assert.deepEqual(
+      [webSocket.url, webSocket.subprotocol, webSocket.binaryType],
+      [URL_OF_PROXY, "pynet.v1", "arraybuffer"],
+    );
     const [{ number, body }] = new MessageReader().feed(webSocket.sent[0]);
     const [hello] = framesOf(body);
     assert.deepEqual([number, hello.type, hello.token, hello.agent], [0, "hello", "secret", "test/1"]);
@@ -40,7 +43,11 @@ suite("opening", () => {
     const world = new World(t);
     const opening = world.connection.open();
     world.webSocket.drop();
-    await assert.rejects(opening, { name: "ProxyError", code: "unreachable", message: /127\.0\.0\.1:8765\/pynet \(code 1006\)/ });
+    await assert.rejects(opening, {
+      name: "ProxyError",
+      code: "unreachable",
+      message: /127\.0\.0\.1:8765\/pynet \(code 1006\)/,
+    });
     assert.equal(world.clock.timers.size, 0);
   });
 
@@ -233,7 +240,10 @@ suite("a session that is over", () => {
     const world = await World.opened(t);
     const socket = world.connected();
     const goaway = unnumbered({ type: "goaway", socket: 0, code: "shutdown", message: "the proxy stops" });
-    const behind = [...world.proxy.say({ type: "data", socket: socket.id, data: new Uint8Array(1) }), ...world.proxy.welcome()];
+    const behind = [
+      ...world.proxy.say({ type: "data", socket: socket.id, data: new Uint8Array(1) }),
+      ...world.proxy.welcome(),
+    ];
     world.webSocket.deliver([new Uint8Array(Buffer.concat([goaway, ...behind]))]);
     assert.deepEqual([socket.takeError()?.code, socket.available], ["ECONNRESET", 0]);
     assert.equal(socket.reported?.message, "the proxy ended the session: the proxy stops");
@@ -357,7 +367,8 @@ suite("keep-alive", () => {
     const ping = world.lastAside();
     assert.equal(ping?.type, "ping");
     world.clock.advance(25);
-    for (const stamp of [1, 2 ** 53 - 1]) world.webSocket.deliver([unnumbered({ type: "pong", socket: 0, stamp })]);
+    for (const stamp of [1, 2 ** 53 - 1])
+      world.webSocket.deliver([unnumbered({ type: "pong", socket: 0, stamp })]);
     assert.equal(world.connection.roundTrip, null);
     world.webSocket.deliver([unnumbered({ type: "pong", socket: 0, stamp: ping?.stamp })]);
     assert.equal(world.connection.roundTrip, 25);

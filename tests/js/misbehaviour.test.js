@@ -19,15 +19,22 @@ suite("a proxy that breaks the protocol", () => {
   /** What it sends, by what is wrong with it. @type {Record<string, (world: World, socket: Socket) => Uint8Array[]>} */
   const WRONG = {
     "a message larger than any may be": () => [new Uint8Array(20).fill(0xff)],
-    "noise": () => [Uint8Array.from({ length: 500 }, (_, index) => (index * 7919) % 256)],
-    "a frame that reaches beyond its message": () => [encodeMessage(0, 0, [Uint8Array.of(0x12, 0, 0, 0, 0, 1, 0, 0, 0, 9)])],
-    "text that is none": () => [encodeMessage(0, 0, [Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 1, 0xff, 0, 0)])],
+    noise: () => [Uint8Array.from({ length: 500 }, (_, index) => (index * 7919) % 256)],
+    "a frame that reaches beyond its message": () => [
+      encodeMessage(0, 0, [Uint8Array.of(0x12, 0, 0, 0, 0, 1, 0, 0, 0, 9)]),
+    ],
+    "text that is none": () => [
+      encodeMessage(0, 0, [Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 1, 0xff, 0, 0)]),
+    ],
     "a second welcome": (world) => world.proxy.welcome(),
     "an acknowledgement of what was never sent": () => [unnumbered({ type: "ping", socket: 0, stamp: 1 }, 1000)],
     "a message far ahead of its turn": () => [encodeMessage(100_000, 0, [])],
-    "data for a socket that is not connected": (world, { id }) => world.proxy.say({ type: "data", socket: id, data: new Uint8Array(1) }),
-    "an end for a socket that is not connected": (world, { id }) => world.proxy.say({ type: "shutdown", socket: id }),
-    "an address that is none": (world, { id }) => world.proxy.say({ type: "connected", socket: id, local: PAGE, peer: LONG }),
+    "data for a socket that is not connected": (world, { id }) =>
+      world.proxy.say({ type: "data", socket: id, data: new Uint8Array(1) }),
+    "an end for a socket that is not connected": (world, { id }) =>
+      world.proxy.say({ type: "shutdown", socket: id }),
+    "an address that is none": (world, { id }) =>
+      world.proxy.say({ type: "connected", socket: id, local: PAGE, peer: LONG }),
     "a frame that pages send": (world, { id }) => world.proxy.say({ type: "connect", socket: id, ...TARGET }),
   };
 

@@ -72,7 +72,17 @@ suite("numeric addresses", () => {
     assert.equal(parseIPv4("0.0.0.0"), 0);
     assert.equal(parseIPv4("127.0.0.1"), 0x7f000001);
     assert.equal(parseIPv4("255.255.255.255"), 2 ** 32 - 1);
-    for (const text of ["", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.04", "1.2.3.4 ", "1.2.3.4\n", "a.b.c.d"]) {
+    for (const text of [
+      "",
+      "1.2.3",
+      "1.2.3.4.5",
+      "1.2.3.256",
+      "01.2.3.4",
+      "1.2.3.04",
+      "1.2.3.4 ",
+      "1.2.3.4\n",
+      "a.b.c.d",
+    ]) {
       assert.equal(parseIPv4(text), null, text);
       assert.equal(isNumeric(text), false, text);
     }

@@ -27,7 +27,7 @@ class Clock {
   /** @param {number} milliseconds */
   advance(milliseconds) {
     const end = this.now + milliseconds;
-    for (let timer; (timer = this.#next(end)); ) {
+    for (let timer; (timer = this.#next(end));) {
       this.timers.delete(timer);
       this.now = Math.max(this.now, timer.due);
       this.fired++;
@@ -128,7 +128,11 @@ export class Page {
     t.mock.method(performance, "now", () => clock.now);
     t.mock.method(Math, "random", () => this.chance);
     t.mock.method(globalThis, "setTimeout", /** @type {any} */ (clock.setTimeout.bind(clock)));
-    t.mock.method(globalThis, "clearTimeout", /** @type {any} */ ((/** @type {Timer} */ timer) => clock.timers.delete(timer)));
+    t.mock.method(
+      globalThis,
+      "clearTimeout",
+      /** @type {any} */ ((/** @type {Timer} */ timer) => clock.timers.delete(timer)),
+    );
   }
 
   /** The newest WebSocket. */

@@ -88,7 +88,8 @@ class Client {
     const size = Math.min(chance.integer(1, PIECE_MAX), this.size - this.written);
     const start = this.written;
     unlessAgain(() => {
-      if (size) this.written += socket.write(Uint8Array.from({ length: size }, (_, index) => this.byte(start + index)));
+      if (size)
+        this.written += socket.write(Uint8Array.from({ length: size }, (_, index) => this.byte(start + index)));
       else if (socket.state === "established") socket.shutdown({ read: false, write: true });
     });
     unlessAgain(() => {
@@ -259,7 +260,10 @@ suite("many sockets over carriers that are cut, deliver crumbs, and repeat thems
         assert.deepEqual([socket.bytesSent, socket.bytesReceived], [size, size]);
       }
       assert.ok(world.proxy.greetings.length > 5);
-      assert.deepEqual([...world.hosts.keys()], world.clients.map(({ socket }) => socket.id));
+      assert.deepEqual(
+        [...world.hosts.keys()],
+        world.clients.map(({ socket }) => socket.id),
+      );
     });
   }
 });

@@ -319,9 +319,12 @@ suite("sockets", () => {
     const world = attached({ window: 64 << 20 });
     const [one, other] = [world.connected(), world.connected()];
     let sent = 0;
-    assert.throws(() => {
-      for (;;) sent += one.write(new Uint8Array(1 << 20));
-    }, { code: "EAGAIN" });
+    assert.throws(
+      () => {
+        for (;;) sent += one.write(new Uint8Array(1 << 20));
+      },
+      { code: "EAGAIN" },
+    );
     assert.ok(sent > 15 << 20 && sent <= 16 << 20);
     let woken = 0;
     for (const socket of [one, other]) socket.watch(WRITABLE, () => woken++);
@@ -456,9 +459,12 @@ suite("resuming", () => {
   test("a welcome makes room, and wakes who waits for it", () => {
     const world = attached({ window: 64 << 20 });
     const socket = world.connected();
-    assert.throws(() => {
-      for (;;) socket.write(new Uint8Array(1 << 20));
-    }, { code: "EAGAIN" });
+    assert.throws(
+      () => {
+        for (;;) socket.write(new Uint8Array(1 << 20));
+      },
+      { code: "EAGAIN" },
+    );
     let woken = 0;
     socket.watch(WRITABLE, () => woken++);
     world.session.lose();

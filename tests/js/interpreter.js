@@ -1,0 +1,72 @@
+/**
+ * An interpreter with our sockets, whose proxy is in the hands of the test.
+ * @module
+ */
+
+import assert from "node:assert/strict";
+
+import { SocketFileSystem } from "../../js/sockfs.js";
+import { ERRNO, SystemCalls, fakeModule } from "./emscripten.js";
+import { HOST, Line, PAGE, hear } from "./line.js";
+
+export const O_NONBLOCK = 2048;
+
+export const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text);
+
+export class Interpreter {
+  module = fakeModule();
+  calls = new SystemCalls(this.module);
+  line = new Line();
+
+  constructor() {
+    const connection = /** @type {any} */ ({ session: this.line });
+    this.system = new SocketFileSystem(this.module, connection, ERRNO);
+    this.system.mount();
+  }
+
+  /** @param {boolean} can */
+  suspends(can) {
+    this.module.validSuspender.value = can;
+    return this;
+  }
+
+  /** A descriptor. @param {{blocking?: boolean, family?: number}} [options] */
+  open({ blocking = true, family = 2 } = {}) {
+    return this.calls.socket(family, 1 | (blocking ? 0 : O_NONBLOCK));
+  }
+
+  /** A descriptor of a socket that is connected. @param {{blocking?: boolean, family?: number}} [options] */
+  connected(options) {
+    const fd = this.open(options);
+    this.socket(fd).connect(this.line.session, { family: 4, host: HOST.host, port: 80, timeout: 0 });
+    hear(this.socket(fd), "connected", { local: PAGE, peer: HOST });
+    return fd;
+  }
+
+  /** @param {number} fd */
+  socket(fd) {
+    return this.system.find(fd)?.socket ?? assert.fail("no socket of ours");
+  }
+
+  /** @param {number} fd @param {string} text */
+  arrive(fd, text) {
+    hear(this.socket(fd), "data", { data: bytes(text) });
+  }
+
+  /** @param {number} fd @param {string} code */
+  reset(fd, code) {
+    hear(this.socket(fd), "reset", { code, message: "" });
+  }
+
+  /** No more can be sent for now. @param {number} fd */
+  fill(fd) {
+    this.socket(fd).write(new Uint8Array(this.line.peerWindow));
+  }
+}
+
+/** Whether a promise is settled; what waits for it had its turn. @param {Promise<any>} promise */
+export async function isSettled(promise) {
+  const waiting = Symbol("waiting");
+  for (let turn = 0; turn < 10; turn++) await null;
+  return (await Promise.race([promise, Promise.resolve(waiting)])) !== waiting;
+}

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+
+import { ERRNO } from "./emscripten.js";
+import { Interpreter, isSettled } from "./interpreter.js";
+import { hear } from "./line.js";
+import { Page } from "./page.js";
+
+const [POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL] = [1, 2, 4, 8, 16, 32];
+const [POLLRDNORM, POLLWRNORM] = [64, 256];
+
+suite("polling", () => {
+  test("what is ready is told at once", () => {
+    const interpreter = new Interpreter();
+    const [one, other] = [interpreter.connected(), interpreter.connected()];
+    interpreter.arrive(other, "x");
+    assert.equal(
+      interpreter.calls.poll(
+        [
+          { fd: one, events: POLLIN },
+          { fd: other, events: POLLIN | POLLOUT },
+        ],
+        -1,
+      ),
+      1,
+    );
+    assert.deepEqual(interpreter.calls.revents(2), [0, POLLIN | POLLOUT]);
+    assert.equal(interpreter.calls.poll([{ fd: other, events: POLLRDNORM | POLLWRNORM }], -1), 1);
+    assert.deepEqual(interpreter.calls.revents(1), [POLLRDNORM | POLLWRNORM]);
+  });
+
+  test("errors and hang-ups are told though nobody asked", () => {
+    const interpreter = new Interpreter();
+    const fd = interpreter.connected();
+    interpreter.reset(fd, "ECONNRESET");
+    assert.equal(interpreter.calls.poll([{ fd, events: 0 }], -1), 1);
+    assert.deepEqual(interpreter.calls.revents(1), [POLLERR | POLLHUP]);
+  });
+
+  test("to wait for no time is to look", () => {
+    for (const can of [true, false]) {
+      const interpreter = new Interpreter().suspends(can);
+      assert.equal(interpreter.calls.poll([{ fd: interpreter.connected(), events: POLLIN }], 0), 0);
+    }
+  });
+
+  for (const events of [POLLIN, POLLRDNORM, POLLIN | POLLPRI]) {
+    test(`a wait for ${events} ends with EINTR at the first that is ready`, async () => {
+      const interpreter = new Interpreter();
+      const fds = Array.from({ length: 10 }, () => interpreter.connected());
+      const polled = fds.map((fd) => ({ fd, events }));
+      const waiting = interpreter.calls.poll(polled, -1);
+      assert.equal(await isSettled(waiting), false);
+      interpreter.arrive(fds[7], "x");
+      assert.equal(await waiting, -ERRNO.EINTR);
+      assert.equal(interpreter.calls.poll(polled, -1), 1);
+    });
+  }
+
+  test("a wait to write ends when that is possible, under either name", async () => {
+    for (const events of [POLLOUT, POLLWRNORM]) {
+      const interpreter = new Interpreter();
+      const fd = interpreter.connected();
+      interpreter.fill(fd);
+      const waiting = interpreter.calls.poll([{ fd, events }], -1);
+      assert.equal(await isSettled(waiting), false);
+      hear(interpreter.socket(fd), "window", { credit: 1 });
+      assert.equal(await waiting, -ERRNO.EINTR);
+    }
+  });
+
+  test("a wait is over in time, and forgets what it waited for", async (t) => {
+    const { clock } = new Page(t);
+    const interpreter = new Interpreter();
+    const fd = interpreter.connected();
+    const forget = t.mock.fn();
+    interpreter.socket(fd).watch = () => forget;
+    const waiting = interpreter.calls.poll([{ fd, events: POLLIN }], 100);
+    clock.advance(99);
+    assert.equal(await isSettled(waiting), false);
+    clock.advance(1);
+    assert.equal(await waiting, 0);
+    assert.equal(forget.mock.callCount(), 1);
+  });
+
+  test("a wait that ends before its time leaves no timer", async (t) => {
+    const { clock } = new Page(t);
+    const interpreter = new Interpreter();
+    const fd = interpreter.connected();
+    const waiting = interpreter.calls.poll([{ fd, events: POLLIN }], 100);
+    interpreter.arrive(fd, "x");
+    assert.equal(await waiting, -ERRNO.EINTR);
+    assert.equal(clock.timers.size, 0);
+  });
+
+  test("a wait longer than any timer, or for nothing at all, is a wait", async (t) => {
+    const { clock } = new Page(t);
+    const interpreter = new Interpreter();
+    const long = interpreter.calls.poll([{ fd: interpreter.connected(), events: POLLIN }], 2 ** 31);
+    const [timer] = clock.timers;
+    assert.equal(timer.due - clock.now, 2 ** 31 - 1);
+    const nothing = interpreter.calls.poll([], 50);
+    clock.advance(49);
+    assert.equal(await isSettled(nothing), false);
+    clock.advance(1);
+    assert.equal(await nothing, 0);
+    assert.equal(await isSettled(long), false);
+  });
+
+  test("a descriptor that is not open is told, and what else is ready beside it", async () => {
+    const interpreter = new Interpreter();
+    const [gone, ready, quiet] = [interpreter.connected(), interpreter.connected(), interpreter.connected()];
+    interpreter.arrive(ready, "x");
+    interpreter.calls.close(gone);
+    const polled = [gone, ready, quiet].map((fd) => ({ fd, events: POLLIN }));
+    assert.equal(await interpreter.calls.poll(polled, -1), 2);
+    assert.deepEqual(interpreter.calls.revents(3), [POLLNVAL, POLLIN, 0]);
+  });
+
+  test("where suspending is impossible, one poll that would have to wait fails, and no other", () => {
+    const interpreter = new Interpreter().suspends(false);
+    const fd = interpreter.connected();
+    const polled = [{ fd, events: POLLIN }];
+    assert.equal(interpreter.calls.poll(polled, 100), -ERRNO.EDEADLK);
+    assert.equal(interpreter.calls.poll(polled, 0), 0);
+    interpreter.arrive(fd, "x");
+    assert.equal(interpreter.calls.poll(polled, 100), 1);
+  });
+
+  test("where suspending is impossible, a wait for a descriptor that is not open fails no other poll", () => {
+    const interpreter = new Interpreter().suspends(false);
+    const [gone, fd] = [interpreter.open(), interpreter.connected()];
+    interpreter.calls.close(gone);
+    interpreter.calls.poll([{ fd: gone, events: POLLIN }], 100);
+    assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], 0), 0);
+  });
+});

@@ -4,14 +4,12 @@
  */
 
 import { Connection } from "./connection.js";
+import { SocketError } from "./errors.js";
 import { SocketFileSystem, missingParts } from "./sockfs.js";
 
 export { missingParts };
 
-/**
- * @typedef {import("./errors.js").SocketError} SocketError
- * @typedef {import("./wire.js").Frame} Frame
- */
+/** @typedef {import("./wire.js").Frame} Frame */
 
 /**
  * Reach the proxy.
@@ -91,11 +89,13 @@ class Network {
    * @returns {string} name of the errno, or empty
    */
   connect(fd, host, port) {
+    const sock = this.system.find(fd);
+    if (!sock) return "EBADF";
     try {
-      this.system.find(fd)?.connect(host, port);
+      sock.connect(host, port);
       return "";
     } catch (error) {
-      return /** @type {SocketError} */ (error).code ?? "EIO";
+      return error instanceof SocketError ? error.code : "EIO";
     }
   }
 

@@ -11,7 +11,6 @@ import { MESSAGE_TARGET } from "./link.js";
 import { groupsOfIPv6, parseIPv4 } from "./names.js";
 import { ByteQueue } from "./queue.js";
 import { Budget, ReceiveWindow, SendWindow } from "./window.js";
-import { FRAME_HEADER } from "./wire.js";
 
 /** What a socket is ready for; the bits are those of poll(). */
 export const READABLE = 1;
@@ -49,8 +48,8 @@ export const TRANSITIONS = {
   closed: {},
 };
 
-/** Most bytes in one data frame: it fills one message. */
-const DATA_MAX = MESSAGE_TARGET - FRAME_HEADER;
+/** Most bytes in one data frame, which then has a message of its own. */
+const DATA_MAX = MESSAGE_TARGET;
 
 /**
  * @typedef {import("./wire.js").Frame} Frame

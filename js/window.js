@@ -56,13 +56,14 @@ export class SendWindow {
 /**
  * What this end lets the peer send, and when to let it send more.
  *
- * It doubles each time its reader has taken half of it quickly and left little behind, up to `limit` and as
- * far as the budget allows: a fast reader on a long line ends with a window that keeps the line full, a slow
- * one with the memory it had at first.
+ * It doubles each time its reader has taken half of it quickly and had nothing left to read on the way, up to
+ * `limit` and as far as the budget allows: a fast reader on a long line ends with a window that keeps the line
+ * full, a slow one with the memory it had at first.
  */
 export class ReceiveWindow {
   #granted;
   #taken = 0;
+  #drained = false;
   #since = -Infinity;
 
   /**
@@ -92,14 +93,16 @@ export class ReceiveWindow {
    */
   consumed(size, held, now) {
     this.#taken += size;
+    if (held === 0) this.#drained = true;
     if (this.#taken * 2 < this.size) return 0;
     let credit = this.#taken;
     const growth = Math.min(this.size, this.limit - this.size);
-    if (growth > 0 && held * 4 <= this.size && now - this.#since < BUSY && this.budget.take(growth)) {
+    if (growth > 0 && this.#drained && now - this.#since < BUSY && this.budget.take(growth)) {
       this.size += growth;
       credit += growth;
     }
     this.#taken = 0;
+    this.#drained = false;
     this.#since = now;
     this.#granted += credit;
     return credit;

@@ -81,6 +81,11 @@ class Link:
         """Whether frames wait to be sent."""
         return bool(self._pending or self._sealed)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait to be taken."""
+        return self._pending_size + sum(map(len, self._sealed))
+
     def push(self, *parts: Buffer) -> None:
         """Queue one frame, given as its bytes in order. The parts must not change until they are taken.
 

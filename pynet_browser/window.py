@@ -62,9 +62,9 @@ class SendWindow:
 class ReceiveWindow:
     """What this end lets the peer send, and when to let it send more.
 
-    It doubles each time its reader has taken half of it quickly and left little behind, up to ``limit`` and
-    as far as ``budget`` allows: a fast reader on a long line ends with a window that keeps the line full,
-    a slow one with the memory it had at first.
+    It doubles each time its reader has taken half of it quickly and had nothing left to read on the way, up
+    to ``limit`` and as far as ``budget`` allows: a fast reader on a long line ends with a window that keeps
+    the line full, a slow one with the memory it had at first.
     """
 
     def __init__(self, budget: Budget, size: int = WINDOW_INITIAL, limit: int = WINDOW_MAX) -> None:
@@ -74,6 +74,7 @@ class ReceiveWindow:
         self._budget = budget
         self._granted = size
         self._taken = 0
+        self._drained = False
         self._since = -math.inf
 
     def received(self, size: int) -> None:
@@ -89,14 +90,15 @@ class ReceiveWindow:
     def consumed(self, size: int, held: int, now: float) -> int:
         """``size`` bytes were read and ``held`` are left; returns the credit to grant now (0: none yet)."""
         self._taken += size
+        self._drained = self._drained or held == 0
         if self._taken * 2 < self.size:
             return 0
         credit = self._taken
         growth = min(self.size, self._limit - self.size)
-        if growth > 0 and held * 4 <= self.size and now - self._since < BUSY and self._budget.take(growth):
+        if growth > 0 and self._drained and now - self._since < BUSY and self._budget.take(growth):
             self.size += growth
             credit += growth
-        self._taken, self._since = 0, now
+        self._taken, self._drained, self._since = 0, False, now
         self._granted += credit
         return credit
 

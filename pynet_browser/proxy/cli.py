@@ -20,6 +20,7 @@ from urllib.parse import quote
 from pynet_browser import __version__
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import bracketed
+from pynet_browser.proxy.allocator import keep_freed_memory
 from pynet_browser.proxy.config import Config, ConfigError
 from pynet_browser.proxy.policy import Rule
 
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("pynet_browser").setLevel(logging.DEBUG if verbose else logging.WARNING)
     try:
+        keep_freed_memory()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(config))
     except StartError as error:

@@ -47,6 +47,9 @@ WINDOW_BUDGET = 32 << 20
 ANSWERS_MAX = 1 << 20
 """Most bytes that a page may have answered or granted beyond what there is room for."""
 
+SEND_AHEAD = 512 * 1024
+"""Bytes that may wait for the carrier: enough to keep it busy, few enough to be in the cache still."""
+
 TRANSITIONS: dict[str, dict[str, str]] = {
     "attached": {"attach": "attached", "lose": "detached", "end": "ended"},
     "detached": {"attach": "attached", "end": "ended"},
@@ -172,6 +175,7 @@ class Session:
         greeting, self._greeting = self._greeting, []
         messages = self.link.take(time.monotonic())
         self._account()
+        self._room_changed()
         self._acknowledge_in_time()
         return itertools.chain(greeting, messages)
 
@@ -243,10 +247,13 @@ class Session:
     def room(self) -> int:
         """Bytes that sockets may still pass on to the page.
 
-        There is none when the page acknowledges too little, or all pages together do. A session that holds
-        less than its share goes on even then, so that none can starve the others.
+        There is none when the carrier is behind, when the page acknowledges too little, or when all pages
+        together do. A session that holds less than its share goes on even then, so that none can starve the
+        others.
         """
-        return 0 if self._sessions.full and self.buffered > self._sessions.share else self.link.room
+        if self._sessions.full and self.buffered > self._sessions.share:
+            return 0
+        return min(self.link.room, SEND_AHEAD - self.link.unsent)
 
     def pause(self, socket: HostSocket) -> None:
         """Tell ``socket`` when there is room again."""

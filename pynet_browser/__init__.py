@@ -112,7 +112,7 @@ def proxy_address(url: str) -> tuple[str, str]:
         ValueError: it is no ws, wss, http or https URL with a host.
     """
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or not parts.hostname:
+    if parts.scheme not in SCHEMES or not parts.hostname or parts.port == 0:  # a port that is none raises too
         raise ValueError(
             f"{url!r} is no address of a proxy; expected something like ws://127.0.0.1:8765/pynet, "
             "or the http:// address that the proxy prints when it starts"

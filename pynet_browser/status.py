@@ -100,7 +100,8 @@ class Status:
     def _summary(self) -> str:
         round_trip = "" if self.round_trip is None else f", round trip {self.round_trip * 1000:.1f} ms"
         waiting = "blocking calls can wait here" if self.blocking else "blocking calls cannot wait here"
-        return f"{self.url} ({self.proxy}): {self.state}{round_trip}; {len(self.sockets)} sockets; {waiting}"
+        sockets = "1 socket" if len(self.sockets) == 1 else f"{len(self.sockets)} sockets"
+        return f"{self.url} ({self.proxy}): {self.state}{round_trip}; {sockets}; {waiting}"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [

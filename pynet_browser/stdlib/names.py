@@ -89,7 +89,7 @@ class Names:
         if type not in (0, *(kind for kind, _ in KINDS)):
             raise _gaierror("EAI_SOCKTYPE")
         name = _text(host)
-        if name is None and port is None:
+        if name == "" or (name is None and port is None):
             raise _gaierror("EAI_NONAME")
         service, number = _service(port)
         if service and flags & socket.AI_NUMERICSERV:
@@ -195,7 +195,7 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     code, message = answer["error"], answer["message"]
     if code.startswith("EAI_"):
         raise _gaierror(code, message)
-    number = getattr(errno, code, errno.EIO)
+    number = getattr(errno, code, errno.EIO) if code.isupper() else errno.EIO
     if number == errno.EACCES:
         raise PolicyError(number, message)
     raise OSError(number, message or os.strerror(number))
@@ -237,7 +237,7 @@ def _numeric(host: str | None, family: int, *, passive: bool) -> list[tuple[int,
     Raises:
         socket.gaierror: the address is of another family than asked for.
     """
-    if not host:
+    if host is None:
         pairs = [
             (socket.AF_INET6, "::" if passive else "::1"),
             (socket.AF_INET, "0.0.0.0" if passive else "127.0.0.1"),

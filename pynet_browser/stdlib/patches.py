@@ -17,8 +17,9 @@ class Patches:
 
     def set(self, owner: Any, name: str, value: object) -> None:
         """Replace an attribute of a module or class, or add it where the owner only inherits it."""
-        self._before.append((owner, name, vars(owner).get(name, _ABSENT)))
+        before = vars(owner).get(name, _ABSENT)
         setattr(owner, name, value)
+        self._before.append((owner, name, before))
 
     def undo(self) -> None:
         """Put everything back, last change first."""

@@ -18,6 +18,9 @@ __all__ = ["patch"]
 Waitable: TypeAlias = Any
 """A file descriptor, or an object with a ``fileno`` method."""
 
+TIMEOUT_MAX = 2**31 - 1
+"""Longest wait of ``poll`` (ms): 24 days, after which nothing is ready."""
+
 READ = select_module.POLLIN | select_module.POLLHUP | select_module.POLLERR
 WRITE = select_module.POLLOUT | select_module.POLLERR
 
@@ -51,6 +54,7 @@ def select(
         TypeError: an object is neither descriptor nor has ``fileno``; a timeout that is no number.
         ValueError: a negative timeout.
     """
+    milliseconds = _milliseconds(timeout)
     wanted = [
         ([(_descriptor(waitable), waitable) for waitable in waitables], asked, answers)
         for waitables, asked, answers in (
@@ -59,7 +63,6 @@ def select(
             (xlist, select_module.POLLPRI, select_module.POLLPRI),
         )
     ]
-    milliseconds = _milliseconds(timeout)
     masks: dict[int, int] = {}
     for waitables, asked, _ in wanted:
         for descriptor, _ in waitables:
@@ -98,4 +101,4 @@ def _milliseconds(timeout: float | None) -> int | None:
         raise TypeError("timeout must be a float or None")
     if timeout < 0:
         raise ValueError("timeout must be non-negative")
-    return math.ceil(timeout * 1000)
+    return min(math.ceil(timeout * 1000), TIMEOUT_MAX)

@@ -1,0 +1,102 @@
+"""What ``status()`` makes of the page's report, for programs and for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynet_browser.status import SocketStatus, Status
+
+SOCKET: dict[str, Any] = {
+    "fd": 5,
+    "family": 2,
+    "state": "established",
+    "local": ["10.0.0.7", 51234],
+    "peer": ["93.184.216.34", 80],
+    "received": 1000,
+    "sent": 20,
+    "queued": 7,
+}
+
+REPORT: dict[str, Any] = {
+    "url": "ws://127.0.0.1:8765/pynet",
+    "proxy": "pynet-browser/1",
+    "state": "attached",
+    "roundTrip": 12.345,
+    "reconnects": 2,
+    "buffered": 99,
+    "sockets": [SOCKET, {**SOCKET, "fd": 6, "state": "connecting", "local": None, "peer": None}],
+}
+
+
+def status(**changes: Any) -> Status:
+    return Status.of({**REPORT, **changes}, blocking=True)
+
+
+def test_everything_that_is_reported_is_there_in_pythons_types():
+    assert status() == Status(
+        installed=True,
+        url="ws://127.0.0.1:8765/pynet",
+        proxy="pynet-browser/1",
+        state="attached",
+        round_trip=0.012345,
+        reconnects=2,
+        buffered=99,
+        blocking=True,
+        sockets=(
+            SocketStatus(5, 2, "established", ("10.0.0.7", 51234), ("93.184.216.34", 80), 1000, 20, 7),
+            SocketStatus(6, 2, "connecting", None, None, 1000, 20, 7),
+        ),
+    )
+
+
+def test_a_round_trip_that_was_not_measured_yet_is_none():
+    assert status(roundTrip=None).round_trip is None
+    assert "round trip" not in str(status(roundTrip=None))
+
+
+def test_without_a_network_everything_is_empty_and_says_what_to_do():
+    nothing = Status()
+    assert (nothing.installed, nothing.state, nothing.sockets) == (False, "closed", ())
+    assert str(nothing) == "pynet_browser is not installed: await pynet_browser.install(url, token=…)"
+    assert nothing._repr_html_() == f"<p>{nothing}</p>"
+
+
+def test_it_prints_a_summary_and_a_line_for_each_socket():
+    assert str(status()).splitlines() == [
+        (
+            "ws://127.0.0.1:8765/pynet (pynet-browser/1): attached, round trip 12.3 ms; 2 sockets; "
+            "blocking calls can wait here"
+        ),
+        "  5  established  93.184.216.34 80  1000  20",
+        "  6  connecting  –  1000  20",
+    ]
+
+
+def test_one_socket_is_one_socket_and_waiting_may_be_impossible():
+    summary = str(Status.of({**REPORT, "sockets": [SOCKET]}, blocking=False)).splitlines()[0]
+    assert summary.endswith("; 1 socket; blocking calls cannot wait here")
+
+
+def test_a_notebook_shows_a_table():
+    html = status()._repr_html_()
+    assert html.count("<tr>") == 3
+    assert "<th>fd</th><th>state</th><th>peer</th>" in html
+    assert "<td>5</td><td>established</td><td>93.184.216.34 80</td><td>1000</td><td>20</td>" in html
+
+
+def test_what_the_proxy_says_is_text_in_a_notebook_not_markup():
+    html = status(
+        proxy="<script>alert(1)</script>",
+        url="ws://<b>",
+        sockets=[{**SOCKET, "peer": ["<img src=x>", 1]}],
+    )._repr_html_()
+    for markup in ("<script>", "<b>", "<img"):
+        assert markup not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_as_plain_values_it_is_all_there():
+    plain = status().to_dict()
+    assert plain["round_trip"] == 0.012345
+    assert plain["sockets"][0]["peer"] == ("93.184.216.34", 80)
+    assert set(plain) == set(Status.__dataclass_fields__)

@@ -48,7 +48,7 @@ ANSWERS_MAX = 1 << 20
 """Most bytes that a page may have answered or granted beyond what there is room for."""
 
 SEND_AHEAD = 512 * 1024
-"""Bytes that may wait for the carrier: enough to keep it busy, few enough to be in the cache still."""
+"""Bytes that may wait for the carrier: enough to keep it busy; the rest waits at the hosts."""
 
 TRANSITIONS: dict[str, dict[str, str]] = {
     "attached": {"attach": "attached", "lose": "detached", "end": "ended"},

@@ -147,6 +147,14 @@ function list(item) {
   };
 }
 
+/** Bytes up to the end of the payload; nothing can follow them. `encodeFrame` puts them there itself. @type {Field} */
+const REST = {
+  write() {},
+  read({ payload, at }) {
+    return payload.subarray(at);
+  },
+};
+
 /** @type {[string, Field][]} */
 const REASON = [
   ["code", TEXT],
@@ -206,11 +214,35 @@ export const LAYOUTS = {
       ["peer", ADDRESS],
     ],
   },
-  data: { kind: 0x12, fields: [] },
+  data: { kind: 0x12, fields: [["data", REST]] },
   window: { kind: 0x13, fields: [["credit", U32]] },
   shutdown: { kind: 0x14, fields: [] },
   close: { kind: 0x15, fields: [] },
   reset: { kind: 0x16, fields: REASON },
+  open: {
+    kind: 0x17,
+    fields: [
+      ["datagram", U8],
+      ["family", U8],
+    ],
+  },
+  accepted: {
+    kind: 0x18,
+    fields: [
+      ["listener", U32],
+      ["local", ADDRESS],
+      ["peer", ADDRESS],
+    ],
+  },
+  datagram: {
+    kind: 0x19,
+    fields: [
+      ["address", ADDRESS],
+      ["data", REST],
+    ],
+  },
+  dropped: { kind: 0x1a, fields: [["count", U32]] },
+  fault: { kind: 0x1b, fields: REASON },
   resolve: {
     kind: 0x20,
     fields: [
@@ -242,7 +274,49 @@ export const LAYOUTS = {
     ],
   },
   failed: { kind: 0x24, fields: REASON },
+  bind: {
+    kind: 0x25,
+    fields: [
+      ["target", U32],
+      ["port", U16],
+      ["host", TEXT],
+    ],
+  },
+  bound: { kind: 0x26, fields: [["local", ADDRESS]] },
+  listen: {
+    kind: 0x27,
+    fields: [
+      ["target", U32],
+      ["backlog", U32],
+    ],
+  },
+  associate: {
+    kind: 0x28,
+    fields: [
+      ["target", U32],
+      ["port", U16],
+      ["host", TEXT],
+    ],
+  },
+  associated: {
+    kind: 0x29,
+    fields: [
+      ["local", ADDRESS],
+      ["peer", ADDRESS],
+    ],
+  },
+  option: {
+    kind: 0x2a,
+    fields: [
+      ["target", U32],
+      ["name", TEXT],
+      ["values", list(TEXT)],
+    ],
+  },
+  done: { kind: 0x2b, fields: [] },
 };
+
+const NOTHING = new Uint8Array(0);
 
 const TYPE_OF_KIND = new Map(Object.entries(LAYOUTS).map(([type, { kind }]) => [kind, type]));
 
@@ -253,19 +327,16 @@ const TYPE_OF_KIND = new Map(Object.entries(LAYOUTS).map(([type, { kind }]) => [
  * @throws {RangeError} a field does not fit its place on the wire
  */
 export function encodeFrame(frame) {
-  if (frame.type === "data") {
-    const bytes = new Uint8Array(FRAME_HEADER + frame.data.length);
-    writeDataHeader(viewOf(bytes), 0, frame.socket, frame.data.length);
-    bytes.set(frame.data, FRAME_HEADER);
-    return bytes;
-  }
   const { kind, fields } = LAYOUTS[frame.type];
   /** @type {number[]} */
   const payload = [];
   for (const [name, field] of fields) field.write(payload, frame[name]);
-  const bytes = new Uint8Array(FRAME_HEADER + payload.length);
-  writeFrameHeader(viewOf(bytes), 0, kind, frame.socket, payload.length);
+  const rest = fields.at(-1)?.[1] === REST ? frame.data : NOTHING;
+  const length = payload.length + rest.length;
+  const bytes = new Uint8Array(FRAME_HEADER + length);
+  writeFrameHeader(viewOf(bytes), 0, kind, frame.socket, length);
   bytes.set(payload, FRAME_HEADER);
+  bytes.set(rest, FRAME_HEADER + payload.length);
   return bytes;
 }
 
@@ -373,7 +444,7 @@ export function* framesOf(body) {
  */
 function decodeFrame(kind, socket, payload) {
   const type = TYPE_OF_KIND.get(kind);
-  if (type === "data") return { type, socket, data: payload };
+  if (type === "data") return { type, socket, data: payload }; // by far the most frequent
   if (type === undefined) return { type: "unrecognized", socket, kind };
   /** @type {Frame} */
   const frame = { type, socket };

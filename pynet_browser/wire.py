@@ -22,19 +22,31 @@ __all__ = [
     "MESSAGE_HEADER",
     "MESSAGE_MAX",
     "VERSION",
+    "Accepted",
     "Address",
+    "Associate",
+    "Associated",
+    "Bind",
+    "Bound",
     "Buffer",
     "Close",
     "Connect",
     "Connected",
     "Data",
+    "Datagram",
+    "Done",
+    "Dropped",
     "Failed",
+    "Fault",
     "Frame",
     "Goaway",
     "Hello",
     "Kind",
+    "Listen",
     "Message",
     "MessageReader",
+    "Open",
+    "Option",
     "Ping",
     "Pong",
     "Refused",
@@ -88,11 +100,23 @@ class Kind(IntEnum):
     SHUTDOWN = 0x14
     CLOSE = 0x15
     RESET = 0x16
+    OPEN = 0x17
+    ACCEPTED = 0x18
+    DATAGRAM = 0x19
+    DROPPED = 0x1A
+    FAULT = 0x1B
     RESOLVE = 0x20
     RESOLVED = 0x21
     REVERSE = 0x22
     REVERSED = 0x23
     FAILED = 0x24
+    BIND = 0x25
+    BOUND = 0x26
+    LISTEN = 0x27
+    ASSOCIATE = 0x28
+    ASSOCIATED = 0x29
+    OPTION = 0x2A
+    DONE = 0x2B
 
 
 ADDRESS_FAMILIES = (4, 6)
@@ -116,12 +140,14 @@ class _Reader:
         self._payload = payload
         self._at = 0
 
+    @property
+    def left(self) -> int:
+        return len(self._payload) - self._at
+
     def take(self, size: int) -> memoryview:
         end = self._at + size
-        if end > len(self._payload):
-            raise ProtocolError(
-                f"frame payload ends early: {size} bytes wanted, {len(self._payload) - self._at} left"
-            )
+        if size > self.left:
+            raise ProtocolError(f"frame payload ends early: {size} bytes wanted, {self.left} left")
         piece = self._payload[self._at : end]
         self._at = end
         return piece
@@ -187,9 +213,20 @@ class _List:
         return tuple(self._item.read(reader) for _ in range(U16.read(reader)))
 
 
+class _Rest:
+    """Bytes up to the end of the payload; nothing can follow them."""
+
+    def write(self, value: Buffer) -> Buffer:
+        return value
+
+    def read(self, reader: _Reader) -> memoryview:
+        return reader.take(reader.left)
+
+
 TEXT = _Text()
 ADDRESS = _AddressField()
 TEXTS = _List(TEXT)
+REST = _Rest()
 
 
 # ── Frames ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -372,6 +409,7 @@ class Data(Frame):
     data: Buffer
 
     KIND = Kind.DATA
+    LAYOUT = (("data", REST),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +434,57 @@ class Close(Frame):
     """The client has closed the socket; what it sent before still goes out."""
 
     KIND = Kind.CLOSE
+
+
+@dataclass(frozen=True, slots=True)
+class Open(Frame):
+    """A socket that will be bound before it connects, will listen, or (``datagram`` 1) sends datagrams."""
+
+    datagram: int
+    family: int
+
+    KIND = Kind.OPEN
+    LAYOUT = (("datagram", U8), ("family", U8))
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Frame):
+    """A connection to ``listener`` stands; ``socket`` is the (even) id the proxy gives it."""
+
+    listener: int
+    local: Address
+    peer: Address
+
+    KIND = Kind.ACCEPTED
+    LAYOUT = (("listener", U32), ("local", ADDRESS), ("peer", ADDRESS))
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram(Frame):
+    """A datagram: from the client with where it goes, from the proxy with where it came from."""
+
+    address: Address
+    data: Buffer
+
+    KIND = Kind.DATAGRAM
+    LAYOUT = (("address", ADDRESS), ("data", REST))
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped(Frame):
+    """So many datagrams of this socket were thrown away, either way, since this was last told."""
+
+    count: int
+
+    KIND = Kind.DROPPED
+    LAYOUT = (("count", U32),)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(_Reason):
+    """An error that the socket reports once and survives: a datagram was refused."""
+
+    KIND = Kind.FAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +533,81 @@ class Reversed(Frame):
     LAYOUT = (("host", TEXT), ("service", TEXT))
 
 
+@dataclass(frozen=True, slots=True)
+class Bind(Frame):
+    """Give socket ``target`` an address of the proxy's host; an empty ``host`` is any, port 0 a free one."""
+
+    target: int
+    port: int
+    host: str
+
+    KIND = Kind.BIND
+    LAYOUT = (("target", U32), ("port", U16), ("host", TEXT))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound(Frame):
+    """Answer to ``Bind`` and ``Listen``: the address that socket has now."""
+
+    local: Address
+
+    KIND = Kind.BOUND
+    LAYOUT = (("local", ADDRESS),)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen(Frame):
+    """Let socket ``target`` accept; the client takes in ``backlog`` connections before it grants more."""
+
+    target: int
+    backlog: int
+
+    KIND = Kind.LISTEN
+    LAYOUT = (("target", U32), ("backlog", U32))
+
+
+@dataclass(frozen=True, slots=True)
+class Associate(Frame):
+    """Connect a datagram socket: it hears from this peer alone, and of its refusals."""
+
+    target: int
+    port: int
+    host: str
+
+    KIND = Kind.ASSOCIATE
+    LAYOUT = (("target", U32), ("port", U16), ("host", TEXT))
+
+
+@dataclass(frozen=True, slots=True)
+class Associated(Frame):
+    """Answer to ``Associate``: the addresses of both ends."""
+
+    local: Address
+    peer: Address
+
+    KIND = Kind.ASSOCIATED
+    LAYOUT = (("local", ADDRESS), ("peer", ADDRESS))
+
+
+@dataclass(frozen=True, slots=True)
+class Option(Frame):
+    """Set a socket option by its name in C; see docs/protocol.md for the ``values`` of each."""
+
+    target: int
+    name: str
+    values: tuple[str, ...]
+
+    KIND = Kind.OPTION
+    LAYOUT = (("target", U32), ("name", TEXT), ("values", TEXTS))
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Frame):
+    """Answer to ``Option``."""
+
+    KIND = Kind.DONE
+
+
 FRAMES: dict[int, type[Frame]] = {
     cls.KIND: cls
     for cls in (
@@ -461,11 +625,23 @@ FRAMES: dict[int, type[Frame]] = {
         Shutdown,
         Close,
         Reset,
+        Open,
+        Accepted,
+        Datagram,
+        Dropped,
+        Fault,
         Resolve,
         Resolved,
         Reverse,
         Reversed,
         Failed,
+        Bind,
+        Bound,
+        Listen,
+        Associate,
+        Associated,
+        Option,
+        Done,
     )
 }
 

@@ -27,12 +27,12 @@ export function hexOf(bytes) {
 
 /** The frame of a vector, whose data is hex. @param {any} frame */
 export function frameOf(frame) {
-  return frame.type === "data" ? { ...frame, data: bytesOf(frame.data) } : frame;
+  return "data" in frame ? { ...frame, data: bytesOf(frame.data) } : frame;
 }
 
 /** A frame as a vector has it. @param {any} frame */
 export function plain(frame) {
-  return frame.type === "data" ? { ...frame, data: hexOf(frame.data) } : frame;
+  return "data" in frame ? { ...frame, data: hexOf(frame.data) } : frame;
 }
 
 /** @param {Uint8Array[]} parts */

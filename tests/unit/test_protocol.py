@@ -44,6 +44,7 @@ def written(field: Any) -> str:
         wire.TEXT: "text",
         wire.ADDRESS: "address",
         wire.TEXTS: "list of text",
+        wire.REST: "bytes",
     }
     return names.get(field, "list of address")
 

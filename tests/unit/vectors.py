@@ -33,7 +33,7 @@ def bytes_of(value: str | int | list[str]) -> bytes:
 def frame_of(fields: dict[str, Any]) -> wire.Frame:
     """The frame that a JSON object describes."""
     values = {name: _value_of(value) for name, value in fields.items() if name != "type"}
-    if fields["type"] == "data":
+    if "data" in values:
         values["data"] = bytes.fromhex(values["data"])
     frame: wire.Frame = getattr(wire, fields["type"].capitalize())(**values)
     return frame
@@ -47,7 +47,11 @@ def _value_of(value: Any) -> Any:
 
 def plain(frame: wire.Frame) -> wire.Frame:
     """A frame that can be compared: its data copied out of the message it came in."""
-    return dataclasses.replace(frame, data=bytes(frame.data)) if isinstance(frame, wire.Data) else frame
+    return (
+        dataclasses.replace(frame, data=bytes(frame.data))
+        if isinstance(frame, wire.Data | wire.Datagram)
+        else frame
+    )
 
 
 def sizes_of(total: int, choose: Any) -> list[int]:

@@ -9,6 +9,9 @@ import { ProtocolError } from "./errors.js";
 export const WINDOW_INITIAL = 256 * 1024;
 export const WINDOW_MAX = 16 << 20;
 
+/** Smallest window that a program may ask for. */
+export const WINDOW_MIN = 2048;
+
 /** Half a window taken within so many ms: the window, not the reader, may be what holds the sender back. */
 const BUSY = 250;
 
@@ -58,10 +61,13 @@ export class SendWindow {
  *
  * It doubles each time its reader has taken half of it quickly and had nothing left to read on the way, up to
  * `limit` and as far as the budget allows: a fast reader on a long line ends with a window that keeps the line
- * full, a slow one with the memory it had at first.
+ * full, a slow one with the memory it had at first. One whose size was set stays as it is.
  */
 export class ReceiveWindow {
+  /** Taken from the budget. */
+  #charge = 0;
   #granted;
+  /** Read and not granted again; below zero what a smaller window still has to withhold. */
   #taken = 0;
   #drained = false;
   #since = -Infinity;
@@ -92,12 +98,15 @@ export class ReceiveWindow {
    * @param {number} now
    */
   consumed(size, held, now) {
+    const withholding = this.#taken < 0;
     this.#taken += size;
+    if (withholding) this.#settle();
     if (held === 0) this.#drained = true;
     if (this.#taken * 2 < this.size) return 0;
     let credit = this.#taken;
     const growth = Math.min(this.size, this.limit - this.size);
     if (growth > 0 && this.#drained && now - this.#since < BUSY && this.budget.take(growth)) {
+      this.#charge += growth;
       this.size += growth;
       credit += growth;
     }
@@ -108,9 +117,33 @@ export class ReceiveWindow {
     return credit;
   }
 
+  /**
+   * Set the size once and for all, as far as the budget goes; returns the credit to grant now.
+   * What was granted cannot be taken back: a smaller window withholds credit until it has come in.
+   * @param {number} wanted
+   */
+  resize(wanted) {
+    const size = Math.min(Math.max(wanted, WINDOW_MIN), WINDOW_MAX, this.initial + this.#charge + this.budget.left);
+    this.#taken += size - this.size;
+    const credit = size > this.size ? Math.max(this.#taken, 0) : 0;
+    this.size = this.limit = size;
+    this.#taken -= credit;
+    this.#granted += credit;
+    this.#settle();
+    return credit;
+  }
+
   /** The socket is gone: give back what the window grew by. It does not grow again. */
   close() {
-    this.budget.give(this.size - this.initial);
     this.size = this.limit = this.initial;
+    this.#taken = Math.max(this.#taken, 0);
+    this.#settle();
+  }
+
+  /** Have from the budget what the window, with what it still withholds, has beyond its first size. */
+  #settle() {
+    const charge = Math.max(this.size - Math.min(this.#taken, 0) - this.initial, 0);
+    this.budget.give(this.#charge - charge);
+    this.#charge = charge;
   }
 }

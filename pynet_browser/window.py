@@ -9,10 +9,12 @@ import math
 
 from pynet_browser.errors import ProtocolError
 
-__all__ = ["WINDOW_INITIAL", "WINDOW_MAX", "Budget", "ReceiveWindow", "SendWindow"]
+__all__ = ["WINDOW_INITIAL", "WINDOW_MAX", "WINDOW_MIN", "Budget", "ReceiveWindow", "SendWindow"]
 
 WINDOW_INITIAL = 256 * 1024
 WINDOW_MAX = 16 << 20
+WINDOW_MIN = 2048
+"""Smallest window that a program may ask for."""
 
 BUSY = 0.25
 """Half a window taken within so many seconds: the window, not the reader, may hold the sender back."""
@@ -64,7 +66,7 @@ class ReceiveWindow:
 
     It doubles each time its reader has taken half of it quickly and had nothing left to read on the way, up
     to ``limit`` and as far as ``budget`` allows: a fast reader on a long line ends with a window that keeps
-    the line full, a slow one with the memory it had at first.
+    the line full, a slow one with the memory it had at first. One whose size was set stays as it is.
     """
 
     def __init__(self, budget: Budget, size: int = WINDOW_INITIAL, limit: int = WINDOW_MAX) -> None:
@@ -72,8 +74,9 @@ class ReceiveWindow:
         self._initial = size
         self._limit = limit
         self._budget = budget
+        self._charge = 0  # taken from the budget
         self._granted = size
-        self._taken = 0
+        self._taken = 0  # and not granted again; below zero what a smaller window still has to withhold
         self._drained = False
         self._since = -math.inf
 
@@ -89,20 +92,45 @@ class ReceiveWindow:
 
     def consumed(self, size: int, held: int, now: float) -> int:
         """``size`` bytes were read and ``held`` are left; returns the credit to grant now (0: none yet)."""
+        withholding = self._taken < 0
         self._taken += size
+        if withholding:
+            self._settle()
         self._drained = self._drained or held == 0
         if self._taken * 2 < self.size:
             return 0
         credit = self._taken
         growth = min(self.size, self._limit - self.size)
         if growth > 0 and self._drained and now - self._since < BUSY and self._budget.take(growth):
+            self._charge += growth
             self.size += growth
             credit += growth
         self._taken, self._drained, self._since = 0, False, now
         self._granted += credit
         return credit
 
+    def resize(self, size: int) -> int:
+        """Set the size once and for all, as far as the budget goes; returns the credit to grant now.
+
+        What was granted cannot be taken back: a smaller window withholds credit until it has come in.
+        """
+        size = min(max(size, WINDOW_MIN), WINDOW_MAX, self._initial + self._charge + self._budget.left)
+        self._taken += size - self.size
+        credit = max(self._taken, 0) if size > self.size else 0
+        self.size = self._limit = size
+        self._taken -= credit
+        self._granted += credit
+        self._settle()
+        return credit
+
     def close(self) -> None:
         """The socket is gone: give back what the window grew by. It does not grow again."""
-        self._budget.give(self.size - self._initial)
         self.size = self._limit = self._initial
+        self._taken = max(self._taken, 0)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Have from the budget what the window, with what it still withholds, has beyond its first size."""
+        charge = max(self.size - min(self._taken, 0) - self._initial, 0)
+        self._budget.give(self._charge - charge)
+        self._charge = charge

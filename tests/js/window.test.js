@@ -30,6 +30,7 @@ suite("a receive window does what the vectors say", () => {
     },
     received: (window, { size }) => window.received(size),
     consumed: (window, { size, held, now, gives }) => assert.equal(window.consumed(size, held, now), gives),
+    resize: (window, { size, gives }) => assert.equal(window.resize(size), gives),
     close: (window) => window.close(),
   };
   for (const script of receive) {

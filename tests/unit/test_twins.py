@@ -61,6 +61,7 @@ def test_both_use_the_same_sizes_and_limits(javascript):
     assert javascript["window"] == {
         "WINDOW_INITIAL": window.WINDOW_INITIAL,
         "WINDOW_MAX": window.WINDOW_MAX,
+        "WINDOW_MIN": window.WINDOW_MIN,
     }
 
 

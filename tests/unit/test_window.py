@@ -51,6 +51,8 @@ def perform(window: ReceiveWindow, step: dict[str, Any]) -> None:
             window.received(step["size"])
         case "consumed":
             assert window.consumed(step["size"], step["held"], step["now"] / 1000) == step["gives"], step
+        case "resize":
+            assert window.resize(step["size"]) == step["gives"], step
         case "close":
             window.close()
 
@@ -73,6 +75,36 @@ def test_what_is_under_way_and_what_is_held_never_exceed_the_window(happenings, 
             held += size
         assert held + sending.credit <= receiving.size <= 8000
         assert receiving.size - 1000 + budget.left == growth
+    receiving.close()
+    assert budget.left == growth
+
+
+sizes = st.integers(0, 20_000)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["resize", "read", "send"]), st.floats(0, 1), sizes)), sizes)
+def test_a_window_that_is_resized_again_and_again_keeps_to_its_sizes_and_its_budget(happenings, growth):
+    budget = Budget(growth)
+    receiving, sending = ReceiveWindow(budget, 4000), SendWindow(4000)
+    held, most, now = 0, 4000, 0.0
+    for happening, share, wanted in happenings:
+        match happening:
+            case "resize":
+                sending.opened(receiving.resize(wanted))
+                most = max(most, receiving.size)
+            case "read":
+                size = int(held * share)
+                held -= size
+                sending.opened(receiving.consumed(size, held, now))
+            case _:
+                size = int(sending.credit * share)
+                sending.sent(size)
+                receiving.received(size)
+                held += size
+        most = max(receiving.size, min(most, held + sending.credit))
+        assert held + sending.credit <= most
+        assert held + sending.credit <= 4000 + growth - budget.left
+        assert 0 <= budget.left <= growth
     receiving.close()
     assert budget.left == growth
 

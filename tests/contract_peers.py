@@ -1,12 +1,14 @@
-"""The peers that the contract suites in tests/contract talk to."""
+"""What the contract suites in tests/contract need from outside."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from tests.peers import (
+    DatagramEcho,
     Echo,
     HashAtEnd,
     Recorded,
@@ -19,15 +21,22 @@ from tests.peers import (
     Unanswering,
 )
 
+Peers: TypeAlias = dict[str, tuple[str, int] | str]
+
 
 @contextlib.contextmanager
-def stream_peers() -> Iterator[dict[str, tuple[str, int]]]:
-    """Runs every peer of tests/contract/stream.py; gives their addresses by name."""
+def contract_peers() -> Iterator[Peers]:
+    """Runs every peer that a case may ask for; gives their addresses by name.
+
+    ``host6`` is this machine's loopback address in IPv6. It is missing, as are the peers there, where the
+    machine has none.
+    """
     with contextlib.ExitStack() as stack:
         recorder = stack.enter_context(Recorder())
-        peers: dict[str, TcpPeer | Refusing | Unanswering] = {
+        peers: dict[str, TcpPeer | DatagramEcho | Refusing | Unanswering] = {
+            "datagram_echo": DatagramEcho(),
             "echo": Echo(),
-            "hash": HashAtEnd(),
+            "hashing": HashAtEnd(),
             "recorded": Recorded(recorder),
             "refusing": Refusing(),
             "resetting": ResetAfter(send=1000, read=10),
@@ -35,11 +44,15 @@ def stream_peers() -> Iterator[dict[str, tuple[str, int]]]:
             "source": Source(2_000_003),
             "unanswering": Unanswering(),
         }
+        found: Peers = {"recorder": recorder.address}
         if _has_ipv6():
+            peers["datagram_echo6"] = DatagramEcho("::1")
             peers["echo6"] = Echo("::1")
-        for peer in peers.values():
+            found["host6"] = "::1"
+        for name, peer in peers.items():
             stack.enter_context(peer)
-        yield {**{name: peer.address for name, peer in peers.items()}, "recorder": recorder.address}
+            found[name] = peer.address
+        yield found
 
 
 def _has_ipv6() -> bool:

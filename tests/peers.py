@@ -1,6 +1,6 @@
-"""TCP peers with one plain habit each, for tests of what a socket does when its peer does that.
+"""Peers with one plain habit each, for tests of what a socket does when its peer does that.
 
-Each is a real listening socket on loopback with threads behind it, and is used with ``with``::
+Each is a real socket on loopback, most with threads behind it, and is used with ``with``::
 
     with ResetAfter(read=10) as peer:
         socket.create_connection(peer.address)
@@ -194,6 +194,42 @@ class ResetAfter(TcpPeer):
             left -= len(data)
         # Closing with a linger time of zero is how a program asks for a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class DatagramEcho:
+    """Sends each UDP datagram back to where it came from."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((host, 0))
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._closing = False
+        self._thread = threading.Thread(target=self._echo_all)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """What ``sendto`` wants."""
+        return self.host, self.port
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing = True
+        with socket.socket(self._socket.family, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"", self.address)
+        self._thread.join()
+        self._socket.close()
+
+    def _echo_all(self) -> None:
+        while True:
+            data, sender = self._socket.recvfrom(CHUNK)
+            if self._closing:
+                return
+            with suppress(OSError):  # the answer may find no room
+                self._socket.sendto(data, sender)
 
 
 class Refusing:

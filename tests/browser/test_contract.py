@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.contract import stream
-from tests.contract_peers import stream_peers
-
-SOURCE = Path(stream.__file__).read_text("utf-8")
+from tests import contract
+from tests.browser.contract_page import bring_contract
+from tests.contract_peers import contract_peers
 
 
 @pytest.fixture(scope="module")
 def peers():
-    with stream_peers() as addresses:
+    with contract_peers() as addresses:
         yield addresses
 
 
 @pytest.fixture(scope="module")
-def contract(python):
-    """The page, with the suite in it as module `stream`."""
-    python.run(
-        """
-        import sys, types
-        module = types.ModuleType("stream")
-        exec(compile(suite, "stream.py", "exec"), module.__dict__)
-        sys.modules["stream"] = module
-        None
-        """,
-        suite=SOURCE,
-    )
+def page(python):
+    bring_contract(python)
     return python
 
 
-@pytest.mark.parametrize("name", stream.CASES)
-def test_a_stream_in_the_page(name, contract, peers):
-    contract.run("import stream; stream.CASES[name](peers)", name=name, peers=peers)
+@pytest.mark.parametrize(("suite", "name"), contract.names())
+def test_the_page_keeps_the_contract(suite, name, page, peers):
+    if missing := contract.missing(suite, name, peers):
+        pytest.skip(f"this machine has no {', '.join(missing)}")
+    page.run(
+        "from tests import contract; contract.run(suite, name, peers)", suite=suite, name=name, peers=peers
+    )

@@ -1,9 +1,4 @@
-"""What a TCP client socket promises, as programs that any Python can run.
-
-Each case is a function of the addresses of the peers in tests/peers.py. The same source runs on the host,
-where Linux sets the standard, and in the page: what passes there and fails here is a difference a program
-could see. Only the standard library is used, and nothing that knows about either place.
-"""
+"""What a TCP client promises towards servers elsewhere."""
 
 import contextlib
 import errno
@@ -14,65 +9,29 @@ import socket
 import time
 import typing
 
-CASES: dict[str, typing.Callable[..., None]] = {}
+from tests.contract.cases import pattern, raising, read_all, read_exactly, suite
 
-
-def case(function):
-    """Registers a case under its sentence of a name."""
-    CASES[function.__name__] = function
-    return function
+CASES, case = suite()
 
 
 def connected(address, timeout=10):
     return socket.create_connection(address, timeout)
 
 
-def read_all(connection, size=65536):
-    data = bytearray()
-    while piece := connection.recv(size):
-        data += piece
-    return bytes(data)
-
-
-def read_exactly(connection, size):
-    data = bytearray()
-    while len(data) < size:
-        piece = connection.recv(size - len(data))
-        assert piece, f"the end after {len(data)} of {size} bytes"
-        data += piece
-    return bytes(data)
-
-
-def pattern(size):
-    """What the source peer sends: little-endian 32-bit numbers counting up."""
-    return b"".join(number.to_bytes(4, "little") for number in range((size + 3) // 4))[:size]
-
-
-@contextlib.contextmanager
-def raising(kind, number=None):
-    try:
-        yield
-    except kind as error:
-        if number is None or error.errno == number:
-            return
-        raise AssertionError(f"{errno.errorcode.get(error.errno)}, not {errno.errorcode[number]}") from error
-    raise AssertionError(f"{kind.__name__} was not raised")
-
-
 # ── Reading and writing ─────────────────────────────────────────────────────────────────────────────────
 
 
 @case
-def bytes_come_back_as_they_were_sent(peers):
-    with connected(peers["echo"]) as connection:
+def bytes_come_back_as_they_were_sent(echo):
+    with connected(echo) as connection:
         for data in (b"x", bytes(range(256)), b"\0" * 1000, "é€😀".encode()):
             connection.sendall(data)
             assert read_exactly(connection, len(data)) == data
 
 
 @case
-def a_read_gives_what_is_there_and_no_more_than_asked(peers):
-    with connected(peers["echo"]) as connection:
+def a_read_gives_what_is_there_and_no_more_than_asked(echo):
+    with connected(echo) as connection:
         connection.sendall(b"abcdefgh")
         first = connection.recv(3)
         assert 1 <= len(first) <= 3
@@ -81,8 +40,8 @@ def a_read_gives_what_is_there_and_no_more_than_asked(peers):
 
 
 @case
-def recv_into_fills_the_buffer_it_is_given(peers):
-    with connected(peers["echo"]) as connection:
+def recv_into_fills_the_buffer_it_is_given(echo):
+    with connected(echo) as connection:
         connection.sendall(b"0123456789")
         buffer = bytearray(b"........................")
         count = connection.recv_into(memoryview(buffer)[4:], 10)
@@ -95,8 +54,8 @@ def recv_into_fills_the_buffer_it_is_given(peers):
 
 
 @case
-def a_stream_names_no_sender(peers):
-    with connected(peers["echo"]) as connection:
+def a_stream_names_no_sender(echo):
+    with connected(echo) as connection:
         connection.sendall(b"a")
         assert connection.recvfrom(10) == (b"a", None)
         connection.sendall(b"b")
@@ -106,27 +65,27 @@ def a_stream_names_no_sender(peers):
 
 
 @case
-def all_of_a_large_send_arrives(peers):
+def all_of_a_large_send_arrives(hashing):
     data = pattern(6_000_000)
-    with connected(peers["hash"], timeout=30) as connection:
+    with connected(hashing, timeout=30) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         assert read_all(connection).decode() == hashlib.sha256(data).hexdigest()
 
 
 @case
-def what_was_sent_before_a_close_arrives(peers):
+def what_was_sent_before_a_close_arrives(recorder, recorded):
     data = pattern(300_000)
-    with connected(peers["recorder"]) as connection:
+    with connected(recorder) as connection:
         connection.sendall(data)
-    with connected(peers["recorded"], timeout=20) as connection:
+    with connected(recorded, timeout=20) as connection:
         connection.sendall(hashlib.sha256(data).hexdigest().encode())
         assert connection.recv(3) == b"yes"
 
 
 @case
-def a_stream_ends_with_an_empty_read_again_and_again(peers):
-    with connected(peers["source"], timeout=30) as connection:
+def a_stream_ends_with_an_empty_read_again_and_again(source):
+    with connected(source, timeout=30) as connection:
         data = read_all(connection)
         assert connection.recv(10) == b""
         assert connection.recv_into(bytearray(4)) == 0
@@ -134,10 +93,10 @@ def a_stream_ends_with_an_empty_read_again_and_again(peers):
 
 
 @case
-def a_send_takes_any_buffer(peers):
+def a_send_takes_any_buffer(echo):
     import array
 
-    with connected(peers["echo"]) as connection:
+    with connected(echo) as connection:
         numbers = array.array("I", [1, 2, 3])
         assert connection.send(numbers) == 12
         assert read_exactly(connection, 12) == numbers.tobytes()
@@ -152,8 +111,8 @@ def a_send_takes_any_buffer(peers):
 
 
 @case
-def files_made_of_a_socket_read_lines_and_write(peers):
-    with connected(peers["echo"]) as connection:
+def files_made_of_a_socket_read_lines_and_write(echo):
+    with connected(echo) as connection:
         with connection.makefile("rw", encoding="utf-8", newline="\n") as file:
             file.write("one\ntwo\n")
             file.flush()
@@ -164,8 +123,8 @@ def files_made_of_a_socket_read_lines_and_write(peers):
 
 
 @case
-def peeked_bytes_stay(peers):
-    with connected(peers["echo"]) as connection:
+def peeked_bytes_stay(echo):
+    with connected(echo) as connection:
         connection.sendall(b"peek")
         first = connection.recv(4, socket.MSG_PEEK)
         assert first
@@ -176,8 +135,8 @@ def peeked_bytes_stay(peers):
 
 
 @case
-def a_flagged_read_can_refuse_to_wait(peers):
-    with connected(peers["echo"], timeout=None) as connection:
+def a_flagged_read_can_refuse_to_wait(echo):
+    with connected(echo, timeout=None) as connection:
         for flags in (socket.MSG_DONTWAIT, socket.MSG_DONTWAIT | socket.MSG_PEEK):
             with raising(BlockingIOError, errno.EAGAIN):
                 connection.recv(1, flags)
@@ -185,13 +144,13 @@ def a_flagged_read_can_refuse_to_wait(peers):
         connection.sendall(b"now")
         select.select([connection], [], [], 10)
         assert connection.recv(3, socket.MSG_DONTWAIT)[:1] == b"n"
-    with connected(peers["echo"], timeout=0.2) as connection, raising(TimeoutError):
+    with connected(echo, timeout=0.2) as connection, raising(TimeoutError):
         connection.recv(1, socket.MSG_DONTWAIT)  # CPython waits by the timeout before it calls recv
 
 
 @case
-def a_flagged_read_can_wait_for_all(peers):
-    with connected(peers["echo"], timeout=None) as connection:
+def a_flagged_read_can_wait_for_all(echo):
+    with connected(echo, timeout=None) as connection:
         connection.sendall(b"x" * 100_000)
         assert len(connection.recv(100_000, socket.MSG_WAITALL)) == 100_000
         buffer = bytearray(50_000)
@@ -207,8 +166,8 @@ def a_flagged_read_can_wait_for_all(peers):
 
 
 @case
-def one_direction_can_end_before_the_other(peers):
-    with connected(peers["hash"]) as connection:
+def one_direction_can_end_before_the_other(hashing):
+    with connected(hashing) as connection:
         connection.sendall(b"to be hashed")
         connection.shutdown(socket.SHUT_WR)
         with raising(BrokenPipeError, errno.EPIPE):
@@ -217,15 +176,15 @@ def one_direction_can_end_before_the_other(peers):
 
 
 @case
-def after_its_reading_end_is_shut_a_socket_reads_the_end(peers):
-    with connected(peers["echo"]) as connection:
+def after_its_reading_end_is_shut_a_socket_reads_the_end(echo):
+    with connected(echo) as connection:
         connection.shutdown(socket.SHUT_RD)
         assert connection.recv(10) == b""
 
 
 @case
-def a_reset_by_the_peer_is_reported_once_and_then_the_end(peers):
-    with connected(peers["resetting"]) as connection:
+def a_reset_by_the_peer_is_reported_once_and_then_the_end(resetting):
+    with connected(resetting) as connection:
         assert read_exactly(connection, 1000) == pattern(1000)
         connection.sendall(b"0123456789")  # the tenth byte makes the peer reset
         with raising(ConnectionResetError, errno.ECONNRESET):
@@ -237,8 +196,8 @@ def a_reset_by_the_peer_is_reported_once_and_then_the_end(peers):
 
 
 @case
-def a_closed_socket_has_no_descriptor(peers):
-    connection = connected(peers["echo"])
+def a_closed_socket_has_no_descriptor(echo):
+    connection = connected(echo)
     assert connection.fileno() >= 0
     connection.close()
     connection.close()
@@ -249,8 +208,8 @@ def a_closed_socket_has_no_descriptor(peers):
 
 
 @case
-def a_duplicate_keeps_the_connection(peers):
-    connection = connected(peers["echo"])
+def a_duplicate_keeps_the_connection(echo):
+    connection = connected(echo)
     duplicate = connection.dup()
     assert duplicate.fileno() != connection.fileno()
     connection.close()
@@ -261,8 +220,8 @@ def a_duplicate_keeps_the_connection(peers):
 
 
 @case
-def a_detached_descriptor_makes_a_socket_again(peers):
-    connection = connected(peers["echo"])
+def a_detached_descriptor_makes_a_socket_again(echo):
+    connection = connected(echo)
     family, kind = connection.family, connection.type
     descriptor = connection.detach()
     assert connection.fileno() == -1
@@ -276,17 +235,17 @@ def a_detached_descriptor_makes_a_socket_again(peers):
 
 
 @case
-def both_ends_have_addresses(peers):
-    with connected(peers["echo"]) as connection:
-        assert connection.getpeername() == tuple(peers["echo"])
+def both_ends_have_addresses(echo):
+    with connected(echo) as connection:
+        assert connection.getpeername() == echo
         host, port = connection.getsockname()
         assert host == "127.0.0.1"
         assert 0 < port < 65536
 
 
 @case
-def a_connection_by_name_reaches_the_host(peers):
-    _, port = peers["echo"]
+def a_connection_by_name_reaches_the_host(echo):
+    _, port = echo
     with socket.socket() as connection:
         connection.settimeout(10)
         connection.connect(("localhost", port))
@@ -296,35 +255,35 @@ def a_connection_by_name_reaches_the_host(peers):
 
 
 @case
-def a_refused_connection_is_an_error_and_the_socket_can_try_again(peers):
+def a_refused_connection_is_an_error_and_the_socket_can_try_again(refusing, echo):
     with socket.socket() as connection:
         connection.settimeout(10)
         with raising(ConnectionRefusedError, errno.ECONNREFUSED):
-            connection.connect(tuple(peers["refusing"]))
+            connection.connect(refusing)
         connection.settimeout(None)
-        connection.connect_ex(tuple(peers["refusing"]))  # after a timed one, Linux reports once more
-        assert connection.connect_ex(tuple(peers["refusing"])) == errno.ECONNREFUSED
-        connection.connect(tuple(peers["echo"]))
+        connection.connect_ex(refusing)  # after a timed one, Linux reports once more
+        assert connection.connect_ex(refusing) == errno.ECONNREFUSED
+        connection.connect(echo)
         connection.sendall(b"ok")
         assert read_exactly(connection, 2) == b"ok"
 
 
 @case
-def a_refusal_is_an_error_for_a_socket_without_timeout_too(peers):
+def a_refusal_is_an_error_for_a_socket_without_timeout_too(refusing):
     with socket.socket() as connection, raising(ConnectionRefusedError, errno.ECONNREFUSED):
-        connection.connect(tuple(peers["refusing"]))
+        connection.connect(refusing)
 
 
 @case
-def a_connection_nobody_answers_times_out(peers):
+def a_connection_nobody_answers_times_out(unanswering):
     start = time.monotonic()
     with raising(TimeoutError):
-        connected(peers["unanswering"], timeout=0.3)
+        connected(unanswering, timeout=0.3)
     assert 0.25 < time.monotonic() - start < 5
 
 
 @case
-def a_name_that_does_not_exist_is_a_gaierror(peers):
+def a_name_that_does_not_exist_is_a_gaierror():
     with raising(socket.gaierror, socket.EAI_NONAME):
         socket.getaddrinfo("no-such-host.invalid", 80)
     with raising(socket.gaierror, socket.EAI_NONAME), socket.socket() as connection:
@@ -332,13 +291,13 @@ def a_name_that_does_not_exist_is_a_gaierror(peers):
 
 
 @case
-def a_connected_socket_cannot_connect_again(peers):
-    with connected(peers["echo"], timeout=None) as connection, raising(OSError, errno.EISCONN):
-        connection.connect(tuple(peers["echo"]))
+def a_connected_socket_cannot_connect_again(echo):
+    with connected(echo, timeout=None) as connection, raising(OSError, errno.EISCONN):
+        connection.connect(echo)
 
 
 @case
-def a_socket_that_never_connected_says_so(peers):
+def a_socket_that_never_connected_says_so():
     with socket.socket() as fresh:
         for operation in (lambda: fresh.recv(1), fresh.getpeername, lambda: fresh.shutdown(socket.SHUT_WR)):
             with raising(OSError, errno.ENOTCONN):
@@ -349,7 +308,7 @@ def a_socket_that_never_connected_says_so(peers):
 
 
 @case
-def wrong_arguments_are_pythons_own_errors(peers):
+def wrong_arguments_are_pythons_own_errors():
     with socket.socket() as fresh:
         for address, kind in (
             (("127.0.0.1", 70000), OverflowError),
@@ -367,12 +326,10 @@ def wrong_arguments_are_pythons_own_errors(peers):
 
 
 @case
-def ipv6_works_like_ipv4(peers):
-    if "echo6" not in peers:
-        return
-    with connected(peers["echo6"]) as connection:
+def ipv6_works_like_ipv4(echo6):
+    with connected(echo6) as connection:
         assert connection.family == socket.AF_INET6
-        assert connection.getpeername()[:2] == ("::1", peers["echo6"][1])
+        assert connection.getpeername()[:2] == ("::1", echo6[1])
         assert connection.getsockname()[0] == "::1"
         connection.sendall(b"six")
         assert read_exactly(connection, 3) == b"six"
@@ -382,8 +339,8 @@ def ipv6_works_like_ipv4(peers):
 
 
 @case
-def a_read_that_gets_nothing_times_out_and_the_socket_goes_on(peers):
-    with connected(peers["echo"], timeout=0.2) as connection:
+def a_read_that_gets_nothing_times_out_and_the_socket_goes_on(echo):
+    with connected(echo, timeout=0.2) as connection:
         start = time.monotonic()
         with raising(TimeoutError):
             connection.recv(1)
@@ -394,14 +351,14 @@ def a_read_that_gets_nothing_times_out_and_the_socket_goes_on(peers):
 
 
 @case
-def a_send_that_nobody_reads_times_out(peers):
-    with connected(peers["silent"], timeout=0.5) as connection, raising(TimeoutError):
+def a_send_that_nobody_reads_times_out(silent):
+    with connected(silent, timeout=0.5) as connection, raising(TimeoutError):
         connection.sendall(bytes(64 << 20))
 
 
 @case
-def a_socket_that_does_not_block_reports_instead_of_waiting(peers):
-    with connected(peers["echo"]) as connection:
+def a_socket_that_does_not_block_reports_instead_of_waiting(echo):
+    with connected(echo) as connection:
         connection.setblocking(False)
         assert not connection.getblocking()
         with raising(BlockingIOError, errno.EAGAIN):
@@ -414,8 +371,8 @@ def a_socket_that_does_not_block_reports_instead_of_waiting(peers):
 
 
 @case
-def a_send_that_does_not_block_takes_part_and_then_refuses(peers):
-    with connected(peers["silent"]) as connection:
+def a_send_that_does_not_block_takes_part_and_then_refuses(silent):
+    with connected(silent) as connection:
         connection.setblocking(False)
         data, sent = bytes(1 << 20), 0
         with raising(BlockingIOError, errno.EAGAIN):
@@ -426,24 +383,24 @@ def a_send_that_does_not_block_takes_part_and_then_refuses(peers):
 
 
 @case
-def connecting_without_blocking_ends_in_so_error(peers):
-    for name, number in (("echo", 0), ("refusing", errno.ECONNREFUSED)):
+def connecting_without_blocking_ends_in_so_error(echo, refusing):
+    for address, number in ((echo, 0), (refusing, errno.ECONNREFUSED)):
         with socket.socket() as connection:
             connection.setblocking(False)
-            assert connection.connect_ex(tuple(peers[name])) == errno.EINPROGRESS
+            assert connection.connect_ex(address) == errno.EINPROGRESS
             assert select.select([], [connection], [], 10)[1] == [connection]
             assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == number
             assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 @case
-def a_second_connect_while_the_first_goes_on_is_refused(peers):
+def a_second_connect_while_the_first_goes_on_is_refused(unanswering):
     with socket.socket() as connection:
         connection.setblocking(False)
         with raising(BlockingIOError, errno.EINPROGRESS):
-            connection.connect(tuple(peers["unanswering"]))
+            connection.connect(unanswering)
         with raising(BlockingIOError, errno.EALREADY):
-            connection.connect(tuple(peers["unanswering"]))
+            connection.connect(unanswering)
         with raising(BlockingIOError, errno.EAGAIN):
             connection.recv(1)
         assert select.select([connection], [connection], [], 0) == ([], [], [])
@@ -453,9 +410,9 @@ def a_second_connect_while_the_first_goes_on_is_refused(peers):
 
 
 @case
-def select_returns_with_the_first_that_is_ready(peers):
+def select_returns_with_the_first_that_is_ready(echo):
     with contextlib.ExitStack() as stack:
-        quiet = [stack.enter_context(connected(peers["echo"])) for _ in range(20)]
+        quiet = [stack.enter_context(connected(echo)) for _ in range(20)]
         assert select.select(quiet, [], [], 0) == ([], [], [])
         start = time.monotonic()
         assert select.select(quiet, [], [], 0.2) == ([], [], [])
@@ -467,7 +424,7 @@ def select_returns_with_the_first_that_is_ready(peers):
 
 
 @case
-def select_checks_its_arguments(peers):
+def select_checks_its_arguments(echo):
     with raising(ValueError):
         select.select([], [], [], -1)
     wrong: list[typing.Any] = [(["x"], [], [], 0), ([], [], [], "soon")]
@@ -476,7 +433,7 @@ def select_checks_its_arguments(peers):
             select.select(*arguments)
     with raising(ValueError):
         select.select([-1], [], [], 0)
-    with connected(peers["echo"]) as connection:
+    with connected(echo) as connection:
         descriptor = connection.fileno()
     with raising(OSError, errno.EBADF):
         select.select([descriptor], [], [], 0)
@@ -484,8 +441,8 @@ def select_checks_its_arguments(peers):
 
 
 @case
-def poll_reports_events_by_descriptor(peers):
-    with connected(peers["echo"]) as one, connected(peers["echo"]) as other:
+def poll_reports_events_by_descriptor(echo):
+    with connected(echo) as one, connected(echo) as other:
         poller = select.poll()
         poller.register(one, select.POLLIN)
         poller.register(other, select.POLLIN | select.POLLOUT)
@@ -502,20 +459,20 @@ def poll_reports_events_by_descriptor(peers):
 
 
 @case
-def poll_reports_how_a_connection_ended(peers):
+def poll_reports_how_a_connection_ended(hashing, resetting):
     poller = select.poll()
     with socket.socket() as fresh:
         poller.register(fresh, select.POLLIN | select.POLLOUT)
         assert poller.poll(0) == [(fresh.fileno(), select.POLLOUT | select.POLLHUP)]
         poller.unregister(fresh)
-    with connected(peers["hash"]) as connection:
+    with connected(hashing) as connection:
         connection.shutdown(socket.SHUT_WR)
         read_all(connection)
         poller.register(connection, select.POLLIN | select.POLLOUT)
         [(_, events)] = poller.poll(1000)
         assert events == select.POLLIN | select.POLLOUT | select.POLLHUP
         poller.unregister(connection)
-    with connected(peers["resetting"]) as connection:
+    with connected(resetting) as connection:
         read_exactly(connection, 1000)
         connection.sendall(b"0123456789")
         poller.register(connection, 0)
@@ -524,9 +481,9 @@ def poll_reports_how_a_connection_ended(peers):
 
 
 @case
-def selectors_tell_whose_turn_it_is(peers):
+def selectors_tell_whose_turn_it_is(echo):
     for kind in (selectors.DefaultSelector, selectors.SelectSelector, selectors.PollSelector):
-        with kind() as selector, connected(peers["echo"]) as one, connected(peers["echo"]) as other:
+        with kind() as selector, connected(echo) as one, connected(echo) as other:
             selector.register(one, selectors.EVENT_READ, "one")
             selector.register(other, selectors.EVENT_READ | selectors.EVENT_WRITE, "other")
             assert [(key.data, events) for key, events in selector.select(5)] == [

@@ -34,7 +34,7 @@ demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
 	$(PYTHON) serve.py $(ARGS)
 
 test: setup
-	$(PYTHON) tests/machine.py chromium redis postgresql
+	$(PYTHON) tests/machine.py chromium curl dnsmasq mariadb mosquitto postgresql redis
 	node --test tests/js/*.test.js
 	$(PYTHON) -m pytest $(ARGS)
 

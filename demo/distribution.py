@@ -41,6 +41,20 @@ PACKAGES = {
     "asn1crypto": "1.5.1",  # for scramp
     "python-dateutil": "2.9.0.post0",  # for pg8000
     "six": "1.17.0",  # for python-dateutil
+    # what else the tests run, and a visitor may like to try: all of it together is 1.3 MB
+    "aiohttp": "3.14.5",
+    "aiohappyeyeballs": "2.7.1",  # for aiohttp
+    "aiosignal": "1.4.0",  # for aiohttp
+    "attrs": "26.1.0",  # for aiohttp
+    "frozenlist": "1.8.0",  # for aiohttp
+    "multidict": "7.2.1",  # for aiohttp
+    "propcache": "0.5.4",  # for aiohttp
+    "yarl": "1.25.1",  # for aiohttp
+    "idna": "3.20",  # for yarl
+    "dnspython": "2.9.2",
+    "paho-mqtt": "2.2.0",
+    "pymysql": "1.2.4",
+    "websockets": "17.4",
 }
 
 

@@ -8,7 +8,16 @@ import pytest
 
 from tests.http_site import HttpSite
 from tests.peers import Echo, HashAtEnd, Refusing, Silent, Unanswering
-from tests.servers import FtpServer, PostgresServer, RedisServer, SmtpServer
+from tests.servers import (
+    DnsServer,
+    FtpServer,
+    MariaDbServer,
+    MqttServer,
+    PostgresServer,
+    RedisServer,
+    SmtpServer,
+    SyslogServer,
+)
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +33,24 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDbServer]:
+    with MariaDbServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dns_server() -> Iterator[DnsServer]:
+    with DnsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mqtt_server() -> Iterator[MqttServer]:
+    with MqttServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def ftp_server() -> Iterator[FtpServer]:
     with FtpServer() as server:
         yield server
@@ -33,6 +60,13 @@ def ftp_server() -> Iterator[FtpServer]:
 def smtp_server() -> Iterator[SmtpServer]:
     """One for each test, so that ``messages`` are this test's."""
     with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def syslog_server() -> Iterator[SyslogServer]:
+    """One for each test, for the same reason."""
+    with SyslogServer() as server:
         yield server
 
 

@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+# Debian keeps servers in directories that are on nobody's PATH but root's.
+SERVER_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+
 # While this file answers "101", installing a package does not start its service (Debian policy, invoke-rc.d).
 SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -26,7 +29,7 @@ class Program:
 
     title: str
     find: Callable[[], str | None]
-    debian_package: str
+    debian_packages: list[str]
     otherwise: list[str] | None = None  # a command that may bring it where apt-get cannot
 
 
@@ -49,6 +52,28 @@ def answers_version(path: str) -> bool:
     return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
+def find_curl() -> str | None:
+    """The path of curl."""
+    return shutil.which("curl")
+
+
+def find_dnsmasq() -> str | None:
+    """The path of dnsmasq."""
+    return shutil.which("dnsmasq", path=SERVER_PATH)
+
+
+def find_mariadb() -> str | None:
+    """The path of mariadbd, if what it takes to make a database is there too."""
+    path = shutil.which("mariadbd", path=SERVER_PATH)
+    # mariadb-install-db is a script that asks my_print_defaults, which Debian has in another package.
+    return path if shutil.which("mariadb-install-db") and shutil.which("my_print_defaults") else None
+
+
+def find_mosquitto() -> str | None:
+    """The path of mosquitto."""
+    return shutil.which("mosquitto", path=SERVER_PATH)
+
+
 def find_redis() -> str | None:
     """The path of redis-server."""
     return shutil.which("redis-server")
@@ -65,10 +90,14 @@ def find_postgresql() -> str | None:
 
 PROGRAMS = {
     "chromium": Program(
-        "Chromium", find_chromium, "chromium", [sys.executable, "-m", "playwright", "install", "chromium"]
+        "Chromium", find_chromium, ["chromium"], [sys.executable, "-m", "playwright", "install", "chromium"]
     ),
-    "redis": Program("Redis", find_redis, "redis-server"),
-    "postgresql": Program("PostgreSQL", find_postgresql, "postgresql"),
+    "curl": Program("curl", find_curl, ["curl"]),
+    "dnsmasq": Program("dnsmasq", find_dnsmasq, ["dnsmasq-base"]),
+    "mariadb": Program("MariaDB", find_mariadb, ["mariadb-server-core", "mariadb-client-core"]),
+    "mosquitto": Program("Mosquitto", find_mosquitto, ["mosquitto"]),
+    "postgresql": Program("PostgreSQL", find_postgresql, ["postgresql"]),
+    "redis": Program("Redis", find_redis, ["redis-server"]),
 }
 
 
@@ -79,7 +108,7 @@ def main() -> None:
         sys.exit(f"usage: python tests/machine.py {' '.join(f'[{name}]' for name in PROGRAMS)}")
     missing = [program for name in sys.argv[1:] if not (program := PROGRAMS[name]).find()]
     if missing:
-        install_with_apt([program.debian_package for program in missing])
+        install_with_apt(debian_packages(missing))
         missing = [program for program in missing if not program.find()]
     for program in missing:
         if program.otherwise:
@@ -87,8 +116,13 @@ def main() -> None:
     missing = [program for program in missing if not program.find()]
     if missing:
         titles = " and ".join(program.title for program in missing)
-        packages = " ".join(program.debian_package for program in missing)
+        packages = " ".join(debian_packages(missing))
         sys.exit(f"The tests need {titles}: install it, on Debian with `apt-get install {packages}`.")
+
+
+def debian_packages(programs: list[Program]) -> list[str]:
+    """The packages that bring the programs."""
+    return [package for program in programs for package in program.debian_packages]
 
 
 def install_with_apt(packages: list[str]) -> None:
@@ -118,7 +152,7 @@ def privilege_prefix() -> list[str] | None:
 
 @contextmanager
 def services_stay_stopped(privilege: list[str]) -> Iterator[None]:
-    """Keeps package scripts from starting a Redis or a PostgreSQL that nobody asked for."""
+    """Keeps package scripts from starting a Mosquitto or a PostgreSQL that nobody asked for."""
     if SERVICE_POLICY.exists():  # the machine's owner has decided already
         yield
         return

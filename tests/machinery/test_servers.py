@@ -3,14 +3,25 @@
 import ftplib
 import hashlib
 import http.client
+import logging
+import logging.handlers
 import smtplib
 import socket
 import time
 import urllib.error
 import urllib.request
 
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+import paho.mqtt.client
+import pymysql
 import pytest
 import redis
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.http_site import HELLO
 from tests.peers import ResetAfter, Silent, Source, pattern
@@ -42,6 +53,76 @@ def test_postgres_wants_the_password(postgres_server):
         assert not postgres_server.answers()
     finally:
         postgres_server.password = right
+
+
+def test_mariadb_wants_the_password(mariadb_server):
+    with mariadb_server.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 6 * 7, DATABASE()")
+        assert cursor.fetchone() == (42, mariadb_server.database)
+    mariadb_server.password, right = "wrong", mariadb_server.password
+    try:
+        with pytest.raises(pymysql.OperationalError, match="Access denied"):
+            mariadb_server.connect()
+    finally:
+        mariadb_server.password = right
+
+
+def test_dns_has_records_of_every_kind(dns_server):
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = [dns_server.host], dns_server.port
+
+    def texts(name, kind):
+        return sorted(answer.to_text() for answer in resolver.resolve(f"{name}.example.test", kind))
+
+    assert texts("host", "A") == ["192.0.2.7"]
+    assert texts("host", "AAAA") == ["2001:db8::7"]
+    assert texts("alias", "A") == ["192.0.2.7"]
+    assert texts("alias", "CNAME") == ["host.example.test."]
+    assert texts("note", "TXT") == ['"first part" "second part"']
+    assert texts("_chat._tcp", "SRV") == ["10 20 5222 host.example.test."]
+    with pytest.raises(dns.resolver.NXDOMAIN):
+        texts("nobody", "A")
+
+
+def test_dns_asks_no_other_server(dns_server):
+    question = dns.message.make_query("elsewhere.test", "A")
+    answer = dns.query.udp(question, dns_server.host, 10, dns_server.port)
+    assert answer.rcode() == dns.rcode.REFUSED
+
+
+def test_a_dns_answer_too_long_for_a_datagram_is_cut_off(dns_server):
+    question = dns.message.make_query("large.example.test", "TXT")
+    where = {"where": dns_server.host, "port": dns_server.port, "timeout": 10}
+    assert dns.query.udp(question, **where).flags & dns.flags.TC
+    whole = dns.query.tcp(question, **where)
+    assert not whole.flags & dns.flags.TC
+    [records] = whole.answer
+    assert records.rdtype == dns.rdatatype.TXT
+    assert sorted(record.strings[0].decode() for record in records) == dns_server.large
+
+
+def test_mqtt_passes_a_message_on(mqtt_server):
+    received = []
+    client = paho.mqtt.client.Client(CallbackAPIVersion.VERSION2)
+    client.message_callback_add("news/#", lambda _client, _data, message: received.append(message.payload))
+    client.connect(mqtt_server.host, mqtt_server.port)
+    client.subscribe("news/#")
+    client.publish("news/today", "hello", qos=1)
+    while not received:
+        assert client.loop(timeout=10) == paho.mqtt.client.MQTT_ERR_SUCCESS
+    client.disconnect()
+    assert received == [b"hello"]
+
+
+def test_syslog_keeps_the_messages(syslog_server):
+    handler = logging.handlers.SysLogHandler(
+        (syslog_server.host, syslog_server.port), logging.handlers.SysLogHandler.LOG_MAIL
+    )
+    handler.emit(logging.makeLogRecord({"levelname": "WARNING", "msg": "it is %s", "args": ("full",)}))
+    handler.close()
+    message = syslog_server.messages.get(timeout=10)
+    assert (message.facility, message.severity, message.text) == (2, 4, "it is full\0")
 
 
 def test_ftp_serves_its_files_in_passive_mode(ftp_server):

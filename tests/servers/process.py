@@ -1,0 +1,135 @@
+"""A server program in a child process: how it is started, asked whether it works, and stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 10.0
+
+
+class ServerError(Exception):
+    """A server is not installed, does not start, or does not answer."""
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class ServerProcess:
+    """A server program in a child process with a temporary directory.
+
+    Subclasses give its command line and a question it must answer before the block begins.
+
+    Attributes:
+        host: The address it listens on.
+        port: Its port.
+        directory: Its temporary directory, removed at the end.
+    """
+
+    stop_signal = signal.SIGTERM
+    user: str | None = None  # runs as this user
+
+    def __init__(self) -> None:
+        self.host = "127.0.0.1"
+        self.port = free_port()
+        # Not pytest's directory: a server that runs as another user could not reach it.
+        self.directory = Path(tempfile.mkdtemp(prefix="pynet-test-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """What ``connect`` wants."""
+        return self.host, self.port
+
+    def prepare(self) -> None:
+        """Fills the directory before the program starts."""
+
+    def command(self) -> list[str]:
+        """The command line of the program."""
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        """Whether it works; may raise OSError meanwhile."""
+        with socket.create_connection(self.address, timeout=1):
+            return True
+
+    def __enter__(self) -> Self:
+        try:
+            if self.user is not None:
+                shutil.chown(self.directory, self.user)
+            self.prepare()
+            with (self.directory / "log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    self.command(),
+                    cwd=self.directory,
+                    user=self.user,
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"},  # the log is read while it is written
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            self._wait_for_answer(self._process)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the process, with force if it must be, and removes the directory."""
+        if self._process is not None:
+            self._process.send_signal(self.stop_signal)
+            try:
+                self._process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Ends the process as a crash would: it does nothing more, not even close its connections itself."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def log(self) -> str:
+        """What the program has printed."""
+        return (self.directory / "log").read_text(errors="replace")
+
+    def _wait_for_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                if self.answers():
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        msg = f"{type(self).__name__} does not answer at {self.host}:{self.port}; it printed:\n{self.log()}"
+        raise ServerError(msg)
+
+
+def required(find: Callable[[], str | None], capability: str) -> str:
+    """What ``find`` finds, or an error that says how to get it."""
+    path = find()
+    if path is None:
+        msg = f"{capability} is not installed: run `python tests/machine.py {capability}`"
+        raise ServerError(msg)
+    return path

@@ -11,7 +11,7 @@ from outside, as tests/contract_peers.py offers it; most need nothing.
 import importlib
 import inspect
 
-SUITES = ("stream", "datagram")
+SUITES = ("stream", "listener", "datagram")
 
 
 def names(given=None):

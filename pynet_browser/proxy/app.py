@@ -69,7 +69,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     from pynet_browser.proxy.sessions import Sessions
 
     app = web.Application(middlewares=[_log_access, _check_host])
-    policy = Policy(config.allow, config.deny, public=config.public)
+    policy = Policy(config.allow, config.deny, config.listen, public=config.public, own_port=config.port)
     resolver = Resolver(policy, timeout=config.connect_timeout, at_once=config.limits.resolves)
     app[CONFIG] = config
     app[POLICY] = policy

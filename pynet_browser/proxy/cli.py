@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         description="The proxy that makes real network connections for Python in the browser.",
         epilog="A RULE is [tcp:|udp:]host:port. The host is a name, a glob (*.example.com), an address or "
         "a network (10.0.0.0/8, [2001:db8::]/32); the port a number, low-high or *. Of the rules that fit, "
-        "the most specific decides.",
+        "the most specific decides. For --listen it is [tcp:|udp:][address:]port: without an address this "
+        "machine alone can connect, with 0.0.0.0, [::] or * every other too.",
     )
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help="may be left out")
     parser.add_argument("--version", action="version", version=__version__)
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(parser, "--hostname", "NAME", "hostnames", "names under which the proxy is reached")
     _add_list(parser, "--allow", "RULE", "allow", "what pages may connect to")
     _add_list(parser, "--deny", "RULE", "deny", "what pages may not connect to")
+    _add_list(parser, "--listen", "RULE", "listen", "where pages may listen (default: nowhere)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with these options and limits")
     parser.add_argument("--pyodide", metavar="DIR", help="directory with a Pyodide distribution to serve")
     parser.add_argument(

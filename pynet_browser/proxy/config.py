@@ -33,10 +33,12 @@ class Limits:
     Attributes:
         sessions: sessions that exist at once, those waiting for their page to come back among them.
         unauthenticated: carriers at once that have not shown their token yet.
-        sockets_per_session: open sockets of one session.
-        sockets: open sockets of all sessions.
+        sockets_per_session: open sockets of one session, of every kind.
+        sockets: open sockets of all sessions. Where there are as many, nothing that comes in is accepted.
         connects_per_second: new connections of one session, on average.
         connect_burst: new connections of one session that may come at once.
+        datagrams_per_second: datagrams of one session in each direction, on average; others are dropped.
+        datagram_burst: datagrams of one session in each direction that may come at once.
         resolves_per_session: names being looked up at once for one session.
         resolves: names being looked up at once for all sessions.
         buffered_per_session: data held for one session that its page or its peers have not taken.
@@ -50,6 +52,8 @@ class Limits:
     sockets: int = 8192
     connects_per_second: int = 200
     connect_burst: int = 400
+    datagrams_per_second: int = 20_000
+    datagram_burst: int = 20_000
     resolves_per_session: int = 32
     resolves: int = 128
     buffered_per_session: int = 64 * MIB
@@ -72,6 +76,7 @@ class Config:
         hostnames: names under which the proxy is known, beside ``host`` and ``localhost``.
         allow: rules for what pages may reach; see ``policy``.
         deny: rules for what they may not.
+        listen: rules for where they may listen; there are none at first.
         connect_timeout: for resolving a name and making a connection, together.
         auth_timeout: for a new carrier to show its token.
         grace: how long a session without a carrier is kept.
@@ -90,6 +95,7 @@ class Config:
     hostnames: tuple[str, ...] = ()
     allow: tuple[Rule, ...] = ()
     deny: tuple[Rule, ...] = ()
+    listen: tuple[Rule, ...] = ()
     connect_timeout: float = 15.0
     auth_timeout: float = 5.0
     grace: float = 60.0
@@ -192,6 +198,10 @@ def _rules(value: object) -> tuple[Rule, ...]:
     return tuple(Rule.parse(text) for text in _texts(value))
 
 
+def _listening_rules(value: object) -> tuple[Rule, ...]:
+    return tuple(rule for text in _texts(value) for rule in Rule.parse_listening(text))
+
+
 def _directory(value: object) -> Path:
     path = Path(_text(value)).expanduser()
     if not path.is_dir():
@@ -210,6 +220,7 @@ _READERS: _Readers = {
     "hostnames": _texts,
     "allow": _rules,
     "deny": _rules,
+    "listen": _listening_rules,
     "connect_timeout": _seconds,
     "auth_timeout": _seconds,
     "grace": _seconds,

@@ -22,3 +22,11 @@ class Pace:
         """Seconds that the next one has to wait; it counts as done then."""
         self._next = max(self._next, now - self._lead) + self._interval
         return max(0.0, self._next - now)
+
+    def allows(self, now: float) -> bool:
+        """Whether one may be done now; it counts only then."""
+        upcoming = max(self._next, now - self._lead) + self._interval
+        if upcoming - now > self._interval / 2:  # half, since fractions add up
+            return False
+        self._next = upcoming
+        return True

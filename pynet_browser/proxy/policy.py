@@ -1,4 +1,4 @@
-"""Which destinations a page may reach: rules, and one pure function of (rules, request).
+"""Which destinations a page may reach and where it may listen: rules, and pure functions of (rules, request).
 
 A rule is ``[tcp:|udp:]host:port``. The host is a name, a glob (``*.example.com``, ``*``), an address or a
 network in CIDR form, IPv6 in brackets (``[2001:db8::]/32`` or ``[2001:db8::/32]``); the port is a number,
@@ -20,6 +20,11 @@ even that, so that no name leads to the metadata service of a cloud.
 
 An IPv6 address that carries an IPv4 address inside needs both to be allowed: see ``addresses.reached``.
 What no rule fits is allowed.
+
+Pages listen nowhere unless a rule for listening allows it: ``[tcp:|udp:][address:]port``. Without an address,
+and with ``localhost``, it is about loopback: ``127.0.0.0/8`` and ``::1``. ``0.0.0.0`` stands for every IPv4
+address of the machine, ``*`` and ``[::]`` for every address (what listens on ``::`` may hear IPv4 too).
+Networks are possible, names are not. Nothing is denied by rule, so that order and precision do not matter.
 """
 
 from __future__ import annotations
@@ -57,7 +62,19 @@ PUBLIC_DENIED: tuple[str, ...] = (
 )
 """Built-in rules for a proxy that listens beyond loopback."""
 
+LOOPBACK: tuple[IPNetwork, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
+EVERYWHERE: tuple[IPNetwork, ...] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+LISTENING_HOSTS: dict[str, tuple[IPNetwork, ...]] = {
+    "": LOOPBACK,
+    "localhost": LOOPBACK,
+    "0.0.0.0": EVERYWHERE[:1],
+    "[::]": EVERYWHERE,
+    "*": EVERYWHERE,
+}
+"""What a host means in a rule for listening, beside addresses and networks."""
+
 _GRAMMAR = "a rule is [tcp:|udp:]host:port, the port a number, low-high or *"
+_LISTENING_GRAMMAR = "a rule for listening is [tcp:|udp:][address:]port, the port a number, low-high or *"
 _GLOB = re.compile(r"[a-z0-9_.*?-]+", re.ASCII)
 _NUMERIC_GLOB = re.compile(r"[0-9.*?]*[0-9][0-9.*?]*", re.ASCII)
 
@@ -89,15 +106,29 @@ class Rule:
         Raises:
             RuleError: the text does not follow the grammar.
         """
-        protocol, rest = None, text
-        for name in PROTOCOLS:
-            if text.startswith(f"{name}:"):
-                protocol, rest = name, text.removeprefix(f"{name}:")
+        protocol, rest = _parse_protocol(text)
         host, colon, ports = rest.rpartition(":")
         if not colon or not host:
             raise RuleError(f"{text!r} is not a rule: {_GRAMMAR}")
         try:
             return cls(protocol, _parse_host(host), *_parse_ports(ports))
+        except ValueError as error:
+            raise RuleError(f"{text!r} is not a rule: {error}") from error
+
+    @classmethod
+    def parse_listening(cls, text: str) -> tuple[Rule, ...]:
+        """Reads one rule about listening; it may stand for several networks.
+
+        Raises:
+            RuleError: the text does not follow the grammar.
+        """
+        protocol, rest = _parse_protocol(text)
+        host, colon, ports = rest.rpartition(":")
+        if colon and not host:
+            raise RuleError(f"{text!r} is not a rule: {_LISTENING_GRAMMAR}")
+        try:
+            networks = LISTENING_HOSTS.get(host.lower()) or (_parse_own_address(host),)
+            return tuple(cls(protocol, network, *_parse_ports(ports)) for network in networks)
         except ValueError as error:
             raise RuleError(f"{text!r} is not a rule: {error}") from error
 
@@ -143,7 +174,7 @@ class Decision:
     """What the policy says about one request.
 
     Attributes:
-        allowed: whether the proxy may go there.
+        allowed: whether the page may.
         rule: text of the rule that decided; empty when none fitted.
         reason: when refused, a sentence that says what to change.
     """
@@ -166,15 +197,25 @@ class _Entry:
 
 
 class Policy:
-    """Decides about destinations. All decisions, for TCP, UDP and names, come from here.
+    """Decides about destinations and listeners. All decisions, for TCP, UDP and names, come from here.
 
     Args:
         allow: the user's rules for what may be reached.
         deny: the user's rules for what may not.
+        listen: the user's rules for where pages may listen.
         public: the proxy listens beyond loopback: this machine's and its network's own addresses are denied.
+        own_port: the proxy's, where no page may listen.
     """
 
-    def __init__(self, allow: Iterable[Rule], deny: Iterable[Rule], *, public: bool) -> None:
+    def __init__(
+        self,
+        allow: Iterable[Rule],
+        deny: Iterable[Rule],
+        listen: Iterable[Rule] = (),
+        *,
+        public: bool,
+        own_port: int | None = None,
+    ) -> None:
         built_in = (*ALWAYS_DENIED, *PUBLIC_DENIED) if public else ALWAYS_DENIED
         self._entries = [
             *(_Entry(rule, allow=True, built_in=False) for rule in allow),
@@ -182,6 +223,8 @@ class Policy:
             *(_Entry(Rule.parse(text), allow=False, built_in=True) for text in built_in),
         ]
         self._sort()
+        self._listen = tuple(listen)
+        self._own_port = own_port
 
     def add_built_in(self, *, allow: Iterable[Rule] = (), deny: Iterable[Rule] = ()) -> None:
         """Adds rules that are only known once the proxy has started, such as its own address and port."""
@@ -227,6 +270,41 @@ class Policy:
             if 0 < port <= PORT_MAX
         )
 
+    def decide_listen(self, protocol: Protocol, address: str | IPAddress, port: int) -> Decision:
+        """Whether a page may listen.
+
+        Args:
+            protocol: ``"tcp"`` or ``"udp"``.
+            address: of this machine, or the unspecified address for all of them.
+            port: 1 to 65535, or ``ANY_PORT``: whether it may listen on whatever port there is.
+
+        Raises:
+            ValueError: ``address`` is not an IP address.
+        """
+        subject = _own(address)
+        where = f"{bracketed(subject)}:{'*' if port == ANY_PORT else port}"
+        if port == self._own_port:
+            return Decision(False, "", f"{where} is the proxy's own port; let the page listen on another")
+        for rule in self._listening_rules(protocol, subject):
+            if rule.fits(protocol, port):
+                return Decision(True, str(rule), "")
+        return Decision(False, "", _listening_reason(protocol, subject, port, where))
+
+    def listening_ports(self, protocol: Protocol, address: str | IPAddress) -> list[range]:
+        """The ports on which a page may listen at ``address``, as far as rules go; ranges may overlap.
+
+        Arguments are those of ``decide_listen``.
+        """
+        rules = self._listening_rules(protocol, _own(address))
+        return [range(max(rule.low, 1), rule.high + 1) for rule in rules]
+
+    def _listening_rules(self, protocol: Protocol, address: IPAddress) -> Iterator[Rule]:
+        for rule in self._listen:
+            # Every address is more than any network but the one that has them all.
+            wide = not address.is_unspecified or rule.host in EVERYWHERE
+            if wide and rule.protocol in (None, protocol) and rule.fits_host(None, address):
+                yield rule
+
     def _sort(self) -> None:
         self._entries.sort(key=_Entry.precedence, reverse=True)
 
@@ -250,6 +328,44 @@ def _reason(refusing: _Entry, host: str, subject: IPAddress, port: int) -> str:
             remedy = f"start it with --allow {wish.rule}"
             break
     return f"the proxy's policy refuses {asked}:{asked_port} (rule {refusing.rule}); {remedy}"
+
+
+def _listening_reason(protocol: Protocol, address: IPAddress, port: int, where: str) -> str:
+    """The sentence for a listener that is refused."""
+    ports = "'*'" if port == ANY_PORT else str(port)  # quoted, since a shell would read it
+    prefix = "" if protocol == "tcp" else f"{protocol}:"
+    remedy = f"start it with --listen {prefix}{ports}"
+    if address.is_unspecified:
+        remedy += f", or for more than this machine --listen {prefix}{bracketed(address)}:{ports}"
+    elif not address.is_loopback:
+        remedy = f"start it with --listen {prefix}{bracketed(address)}:{ports}"
+    return f"the proxy does not let pages listen on {where}; {remedy}"
+
+
+def _own(address: str | IPAddress) -> IPAddress:
+    """An address of this machine; an IPv4-mapped one is its IPv4 address."""
+    own = ipaddress.ip_address(address)
+    return own.ipv4_mapped or own if isinstance(own, ipaddress.IPv6Address) else own
+
+
+def _parse_protocol(text: str) -> tuple[Protocol | None, str]:
+    """A rule's protocol, and what stands behind it."""
+    for name in PROTOCOLS:
+        if text.startswith(f"{name}:"):
+            return name, text.removeprefix(f"{name}:")
+    return None, text
+
+
+def _parse_own_address(text: str) -> IPNetwork:
+    """Addresses of this machine.
+
+    Raises:
+        ValueError: it is neither an address nor a network.
+    """
+    host = _parse_host(text)
+    if isinstance(host, str):
+        raise ValueError(f"{text!r} is not an address; pages listen on addresses, localhost or *")
+    return host
 
 
 def _parse_host(text: str) -> IPNetwork | str:

@@ -17,7 +17,7 @@ import aiohappyeyeballs
 
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError, bracketed
-from pynet_browser.proxy.policy import ANY_PORT, Policy
+from pynet_browser.proxy.policy import ANY_PORT, Policy, Protocol
 
 __all__ = ["DialError", "Resolution", "Resolver"]
 
@@ -133,8 +133,31 @@ class Resolver:
                 raise DialError("EAI_SERVICE", f"the proxy's host knows no service {service!r}") from error
         return int(infos[0][4][1])
 
+    async def destination(self, protocol: Protocol, host: str, port: int, family: int = 0) -> str:
+        """The first address of a host that may be reached.
+
+        Args:
+            protocol: ``"tcp"`` or ``"udp"``.
+            host: a name or a numeric address.
+            port: 0 to 65535.
+            family: 4 or 6 for one family of addresses, 0 for both.
+
+        Raises:
+            DialError: ``EACCES`` when the policy refuses every address, ``EAI_…`` when there is none.
+        """
+        name = _canonical(host)
+        async with _deadline(self._timeout, "EAI_AGAIN", f"{host!r} could not be resolved"):
+            infos = await self._look_up(name, port, family)
+        return str(self._allowed(protocol, name, port, infos)[0][4][0])
+
     async def dial(
-        self, host: str, port: int, *, family: int = 0, timeout: float | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        family: int = 0,
+        timeout: float | None = None,
+        bound: socket.socket | None = None,
     ) -> socket.socket:
         """Makes a TCP connection.
 
@@ -145,9 +168,10 @@ class Resolver:
             port: 0 to 65535.
             family: 4 or 6 for one family of addresses, 0 for both.
             timeout: seconds for resolving and connecting together; None for the resolver's own.
+            bound: the socket to connect, non-blocking and of that family; None makes one.
 
         Returns:
-            A connected, non-blocking socket with ``TCP_NODELAY`` set.
+            A connected, non-blocking socket; ``TCP_NODELAY`` is set on one made here.
 
         Raises:
             DialError: ``EACCES`` when the policy refuses every address, ``ETIMEDOUT``, ``EAI_…`` or the errno
@@ -156,8 +180,10 @@ class Resolver:
         name = _canonical(host)
         target = f"{_in_rule(name)}:{port}"
         async with _deadline(timeout or self._timeout, "ETIMEDOUT", f"{target} could not be connected to"):
-            allowed = self._allowed(name, port, await self._look_up(name, port, family))
+            allowed = self._allowed("tcp", name, port, await self._look_up(name, port, family))
             try:
+                if bound is not None:
+                    return await _connected(bound, allowed)
                 connection = await aiohappyeyeballs.start_connection(
                     allowed, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
                 )
@@ -166,9 +192,11 @@ class Resolver:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def _allowed(self, name: str, port: int, infos: Sequence[AddressInfo]) -> list[AddressInfo]:
-        """The answers that may be dialled."""
-        decisions = [(info, self._policy.decide("tcp", name, info[4][0], port)) for info in infos]
+    def _allowed(
+        self, protocol: Protocol, name: str, port: int, infos: Sequence[AddressInfo]
+    ) -> list[AddressInfo]:
+        """The answers that may be reached."""
+        decisions = [(info, self._policy.decide(protocol, name, info[4][0], port)) for info in infos]
         allowed = [info for info, decision in decisions if decision.allowed]
         if not allowed:
             raise DialError("EACCES", decisions[0][1].reason)
@@ -225,6 +253,18 @@ class Resolver:
             self._turns.release()
             raise OSError(errno.EAGAIN, "the proxy's host has no thread left") from error
         return await answer
+
+
+async def _connected(bound: socket.socket, infos: Sequence[AddressInfo]) -> socket.socket:
+    """A socket that has an address already, connected to the first that answers."""
+    loop = asyncio.get_running_loop()
+    *others, last = infos
+    for info in others:
+        with contextlib.suppress(OSError):
+            await loop.sock_connect(bound, info[4])
+            return bound
+    await loop.sock_connect(bound, last[4])
+    return bound
 
 
 @contextlib.asynccontextmanager

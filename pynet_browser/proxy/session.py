@@ -1,33 +1,40 @@
-"""One session on the proxy: its link, its sockets and requests, and the limits that hold for it."""
+"""One session on the proxy: its link, its sockets, and the limits that hold for it."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import socket as host_socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.link import Link
+from pynet_browser.proxy.endpoint import Endpoint, Request, reason
 from pynet_browser.proxy.limits import Pace
-from pynet_browser.proxy.resolver import DialError
+from pynet_browser.proxy.listener import Listener
+from pynet_browser.proxy.requests import Requests
 from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import Budget
 from pynet_browser.wire import (
-    Address,
+    Associate,
+    Bind,
     Close,
     Connect,
     Data,
-    Failed,
+    Datagram,
     Frame,
     Goaway,
+    Listen,
     Message,
+    Open,
+    Option,
     Reset,
     Resolve,
-    Resolved,
     Reverse,
-    Reversed,
     Shutdown,
     Unknown,
     Unrecognized,
@@ -49,6 +56,9 @@ ANSWERS_MAX = 1 << 20
 
 SEND_AHEAD = 512 * 1024
 """Bytes that may wait for the carrier: enough to keep it busy; the rest waits at the hosts."""
+
+STILLBORN_MAX = 1024
+"""Ids of sockets that could not be opened, remembered while the page may not have heard of it."""
 
 TRANSITIONS: dict[str, dict[str, str]] = {
     "attached": {"attach": "attached", "lose": "detached", "end": "ended"},
@@ -80,7 +90,9 @@ class Session:
         key: the secret without which it cannot be resumed.
         link: its numbered messages.
         peer_window: credit that the page grants each new socket.
+        policy: what it may reach, and where it may listen.
         scratch: where sockets read into; what is read is taken out before another reads.
+        sent_datagrams, heard_datagrams: how fast they may go, each way.
     """
 
     def __init__(self, name: str, key: str, sessions: Sessions, peer_window: int, peer_replay: int) -> None:
@@ -90,6 +102,7 @@ class Session:
         self.budget = Budget(WINDOW_BUDGET)
         self.link = Link()
         self.link.peer_replay = peer_replay
+        self.policy = sessions.policy
         self.scratch = sessions.scratch
         self._sessions = sessions
         self._state = "detached"
@@ -98,14 +111,18 @@ class Session:
         self._expiry: asyncio.TimerHandle | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
         self._farewells: set[asyncio.Task[None]] = set()
-        self._sockets: dict[int, HostSocket] = {}
+        self._sockets: dict[int, Endpoint] = {}
         self._newest_socket = 0
-        self._paused: set[HostSocket] = set()
-        self._requests: set[asyncio.Task[None]] = set()
+        self._newest_own_socket = 0
+        self._stillborn: deque[int] = deque(maxlen=STILLBORN_MAX)
+        self._paused: set[Endpoint] = set()
         self._held = 0  # what came from the page and hosts have not taken
         self._accounted = 0
         limits = sessions.config.limits
         self._pace = Pace(limits.connects_per_second, limits.connect_burst)
+        self.sent_datagrams = Pace(limits.datagrams_per_second, limits.datagram_burst)
+        self.heard_datagrams = Pace(limits.datagrams_per_second, limits.datagram_burst)
+        self._requests = Requests(self, sessions.resolver, limits.resolves_per_session)
 
     # ── Carriers ───────────────────────────────────────────────────────────────────────────────────
 
@@ -147,8 +164,7 @@ class Session:
                 timer.cancel()
         for socket in list(self._sockets.values()):
             socket.abort()
-        for request in self._requests:
-            request.cancel()
+        self._requests.cancel()
         self._account()
         self._sessions.forget(self)
         carrier, self._carrier = self._carrier, None
@@ -255,7 +271,7 @@ class Session:
             return 0
         return min(self.link.room, SEND_AHEAD - self.link.unsent)
 
-    def pause(self, socket: HostSocket) -> None:
+    def pause(self, socket: Endpoint) -> None:
         """Tell ``socket`` when there is room again."""
         self._paused.add(socket)
 
@@ -291,68 +307,92 @@ class Session:
 
     # ── Sockets ────────────────────────────────────────────────────────────────────────────────────
 
-    def forget(self, socket: HostSocket) -> None:
+    def socket(self, id_: int) -> Endpoint | None:
+        """The socket of that id, if there is one."""
+        return self._sockets.get(id_)
+
+    def new_id(self) -> int:
+        """An id for a connection that came in."""
+        self._newest_own_socket += 2
+        return self._newest_own_socket
+
+    def keep(self, socket: Endpoint) -> None:
+        """There is one socket more; nothing has said that there must not be."""
+        self._sockets[socket.id] = socket
+        self._sessions.sockets += 1
+
+    def forget(self, socket: Endpoint) -> None:
         """A socket is closed."""
         if self._sockets.pop(socket.id, None):
             self._sessions.sockets -= 1
         self._paused.discard(socket)
 
-    def _connect(self, frame: Connect) -> None:
-        if frame.socket % 2 == 0 or frame.socket <= self._newest_socket:
-            raise ProtocolError(f"{frame.socket} is no id for a new socket")
-        self._newest_socket = frame.socket
+    @property
+    def refusal(self) -> tuple[str, str] | None:
+        """Why there may be no more sockets now: an errno's name and a sentence."""
         limits = self._sessions.config.limits
         if len(self._sockets) >= limits.sockets_per_session:
-            self.send(
-                Reset(frame.socket, "EMFILE", self._too_many(len(self._sockets), "sockets_per_session"))
-            )
-        elif self._sessions.sockets >= limits.sockets:
-            self.send(Reset(frame.socket, "ENFILE", self._too_many(self._sessions.sockets, "sockets")))
-        else:
-            self._sessions.sockets += 1
-            socket = self._sockets[frame.socket] = HostSocket(self, frame)
-            longest = self._sessions.config.connect_timeout
-            timeout = min(frame.timeout / 1000 or longest, longest)
-            socket.dial(self._sessions.resolver, timeout, self._pace.delay(time.monotonic()))
+            return "EMFILE", self._too_many(len(self._sockets), "sockets_per_session")
+        if self._sessions.sockets >= limits.sockets:
+            return "ENFILE", self._too_many(self._sessions.sockets, "sockets")
+        return None
 
     @staticmethod
     def _too_many(count: int, limit: str) -> str:
         return f"{count} sockets are open, the most that the proxy allows (limits.{limit})"
+
+    def _claim(self, id_: int) -> None:
+        """The page names a new socket.
+
+        Raises:
+            ProtocolError: it must not have this id.
+        """
+        if id_ % 2 == 0 or id_ <= self._newest_socket:
+            raise ProtocolError(f"{id_} is no id for a new socket")
+        self._newest_socket = id_
+
+    def _open(self, frame: Open) -> None:
+        self._claim(frame.socket)
+        refusal = self.refusal
+        try:
+            if refusal is None:
+                self.keep((DatagramSocket if frame.datagram else Listener)(self, frame))
+        except OSError as error:
+            refusal = reason(error)
+        if refusal:
+            self._stillborn.append(frame.socket)
+            self.send(Reset(frame.socket, *refusal))
+
+    def _connect(self, frame: Connect) -> None:
+        opened = self._sockets.get(frame.socket)
+        if isinstance(opened, Listener):
+            socket, bound = opened.connecting()
+            self._sockets[frame.socket] = socket
+            self._dial(socket, frame, bound)
+        elif frame.socket not in self._stillborn:  # of those the page has yet to hear
+            self._claim(frame.socket)
+            if refusal := self.refusal:
+                self.send(Reset(frame.socket, *refusal))
+            else:
+                socket = HostSocket(self, frame.socket, frame.family)
+                self.keep(socket)
+                self._dial(socket, frame)
+
+    def _dial(self, socket: HostSocket, target: Connect, bound: host_socket.socket | None = None) -> None:
+        longest = self._sessions.config.connect_timeout
+        timeout = min(target.timeout / 1000 or longest, longest)
+        socket.dial(target, self._sessions.resolver, timeout, self._pace.delay(time.monotonic()), bound)
 
     def _to_socket(self, frame: Frame) -> None:
         # Frames for an id that is gone crossed its end on the way.
         if socket := self._sockets.get(frame.socket):
             socket.receive(frame)
 
-    # ── Requests ───────────────────────────────────────────────────────────────────────────────────
+    def _request(self, frame: Resolve | Reverse) -> None:
+        self._requests.ask(frame)
 
-    def _request(self, frame: Frame) -> None:
-        if len(self._requests) >= self._sessions.config.limits.resolves_per_session:
-            self.send(Failed(frame.socket, "EAI_AGAIN", "too many names are being resolved for this page"))
-        else:
-            request = asyncio.create_task(self._answer(frame))
-            self._requests.add(request)
-            request.add_done_callback(self._requests.discard)
-
-    async def _answer(self, frame: Frame) -> None:
-        try:
-            self.send(await self._resolved(frame))
-        except DialError as error:
-            self.send(Failed(frame.socket, error.code, error.message))
-
-    async def _resolved(self, frame: Frame) -> Frame:
-        resolver = self._sessions.resolver
-        if isinstance(frame, Reverse):
-            host, service = await resolver.reverse(
-                frame.address.host, frame.address.port, datagram=bool(frame.datagram)
-            )
-            return Reversed(frame.socket, host, service)
-        assert isinstance(frame, Resolve)
-        port = await resolver.service_port(frame.service) if frame.service else 0
-        if not frame.host:
-            return Resolved(frame.socket, port, "", ())
-        found = await resolver.resolve(frame.host, frame.family)
-        return Resolved(frame.socket, port, found.canonical, _addresses(found.addresses, port))
+    def _request_of_socket(self, frame: Request) -> None:
+        self._requests.ask_socket(frame)
 
     def _unrecognized(self, frame: Unrecognized) -> None:
         self.send(Unknown(frame.socket, frame.kind))
@@ -367,18 +407,20 @@ class Session:
             raise ProtocolError(f"{event!r} cannot happen to a session that is {self._state}") from None
 
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[Session, Any], None]]] = {
+        Open: _open,
         Connect: _connect,
         Data: _to_socket,
+        Datagram: _to_socket,
         Window: _to_socket,
         Shutdown: _to_socket,
         Close: _to_socket,
         Reset: _to_socket,
         Resolve: _request,
         Reverse: _request,
+        Bind: _request_of_socket,
+        Listen: _request_of_socket,
+        Associate: _request_of_socket,
+        Option: _request_of_socket,
         Unrecognized: _unrecognized,
         Unknown: _unknown,
     }
-
-
-def _addresses(hosts: Sequence[str], port: int) -> tuple[Address, ...]:
-    return tuple(Address(6 if ":" in host else 4, host.partition("%")[0], port) for host in hosts)

@@ -9,13 +9,28 @@ import logging
 import socket as host_socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.proxy.endpoint import Endpoint, Request, host_error, open_socket, reason, wire_address
+from pynet_browser.proxy.options import set_option, window_size
 from pynet_browser.proxy.resolver import DialError, Resolver
 from pynet_browser.window import ReceiveWindow, SendWindow
-from pynet_browser.wire import Address, Close, Connect, Connected, Data, Frame, Reset, Shutdown, Window
+from pynet_browser.wire import (
+    Address,
+    Associate,
+    Close,
+    Connect,
+    Connected,
+    Data,
+    Done,
+    Frame,
+    Option,
+    Reset,
+    Shutdown,
+    Window,
+)
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session
@@ -53,25 +68,30 @@ TRANSITIONS: dict[str, dict[str, str]] = {
 """host_done, page_done: that side has sent its FIN; closing: the page let go, data is still going out."""
 
 
-class HostSocket(asyncio.BufferedProtocol):
-    """One connection made for a page.
+class HostSocket(Endpoint, asyncio.BufferedProtocol):
+    """One connection of a page, made for it or accepted.
 
     Towards the page no more is read than may be passed on at once: what waits, waits at the host. Towards the
     host the page's window bounds what waits, until the connection stands and while the host does not read.
     It is counted, and credit for it is given when it has gone out.
     """
 
+    NOUN = "connection"
+
     _transport: asyncio.Transport
 
-    def __init__(self, session: Session, target: Connect) -> None:
-        self.id = target.socket
-        self._session = session
-        self._target = target
+    def __init__(self, session: Session, id_: int, family: int) -> None:
+        super().__init__(session, id_, family)
+        self._target: Connect | None = None
+        self._where = ""
         self._state = "dialing"
         self._dialing: asyncio.Task[None] | None = None
+        self._socket: host_socket.socket | None = None  # until a transport has it
+        self._options: dict[str, Sequence[str]] = {}  # until there is a socket
         self._page_ended = False
         self._incoming = ReceiveWindow(session.budget)
         self._outgoing = SendWindow(session.peer_window)
+        self._credit = 0  # to be granted when the connection stands
         # To the host.
         self._stuck = True
         self._waiting = bytearray()
@@ -84,47 +104,121 @@ class HostSocket(asyncio.BufferedProtocol):
 
     # ── Connecting ─────────────────────────────────────────────────────────────────────────────────
 
-    def dial(self, resolver: Resolver, timeout: float, delay: float) -> None:
-        """Start to connect, after ``delay`` seconds; both must be over within ``timeout`` seconds."""
-        self._dialing = asyncio.create_task(self._dial(resolver, timeout, delay))
+    def dial(
+        self,
+        target: Connect,
+        resolver: Resolver,
+        timeout: float,
+        delay: float,
+        bound: host_socket.socket | None = None,
+    ) -> None:
+        """Start to connect, after ``delay`` seconds; both must be over within ``timeout`` seconds.
 
-    async def _dial(self, resolver: Resolver, timeout: float, delay: float) -> None:
-        target = self._target
+        ``bound`` is the socket to connect, if there is one already; it is taken over.
+        """
+        self._target = target
+        self._where = f"{target.host!r} port {target.port}"
+        self._socket = bound
+        self._dialing = asyncio.create_task(self._dial(target, resolver, timeout, delay))
+        self._dialing.add_done_callback(self._dialed)
+
+    def adopt(self, connection: host_socket.socket, peer: Address) -> None:
+        """Take over a connection that the host has accepted."""
+        self._where = f"{peer.host} port {peer.port}"
+        self._socket = connection
+        self._dialing = asyncio.create_task(self._attach(connection))
+        self._dialing.add_done_callback(self._dialed)
+
+    async def _dial(self, target: Connect, resolver: Resolver, timeout: float, delay: float) -> None:
         try:
             await asyncio.sleep(min(delay, timeout))
             if delay >= timeout:
                 raise DialError("ETIMEDOUT", "the page connects too often (limits.connects_per_second)")
-            connection = await resolver.dial(
-                target.host, target.port, family=target.family, timeout=timeout - delay
+            self._socket = await resolver.dial(
+                target.host, target.port, family=self.family, timeout=timeout - delay, bound=self._socket
             )
-            try:
-                await asyncio.get_running_loop().create_connection(lambda: self, sock=connection)
-            except BaseException:
-                connection.close()
-                raise
+            await self._attach(self._socket)
         except DialError as error:
             self._gone(error.code, error.message)
         except OSError as error:
-            self._gone(errno.errorcode.get(error.errno or 0, "EIO"), str(error))
+            self._gone(*reason(error))
+
+    async def _attach(self, connection: host_socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self, sock=connection)
+        except OSError as error:
+            self._gone(*reason(error))
+
+    def _dialed(self, _task: asyncio.Task[None]) -> None:
+        if self._socket is not None:
+            self._socket.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The host has accepted."""
+        """The connection stands."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
+        self._socket = None
         if self._state != "dialing":  # the page let go at the last moment
             self._transport.abort()
             return
         # The transport shall keep nothing of its own: what is not sent at once waits here, and is counted.
         self._transport.set_write_buffer_limits(high=0)
         self._turn("connected")
-        local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-        # A host that has reset the connection already is nobody's peer any more.
-        peer = peer or ("::" if ":" in local[0] else "0.0.0.0", self._target.port)
-        log.info("session %s: connected to %r, %s port %d", self._session.name, self._target.host, *peer[:2])
-        self._session.send(Connected(self.id, _address(local), _address(peer)))
+        for name, values in self._options.items():
+            with contextlib.suppress(OSError):  # of another family than it was tried with
+                set_option(transport.get_extra_info("socket"), name, values)
+        if self._target is not None:
+            self._tell_ends(self._target.port)
+        if self._credit:
+            self._session.send(Window(self.id, self._credit))
         self.resume_writing()
         if self._page_ended:
             self._end()
         self.go_on()
+
+    def _tell_ends(self, port: int) -> None:
+        local, peer = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
+        # A host that has reset the connection already is nobody's peer any more.
+        peer = peer or ("::" if ":" in local[0] else "0.0.0.0", port)
+        log.info("session %s: connected to %s, %s port %d", self._session.name, self._where, *peer[:2])
+        self._session.send(Connected(self.id, wire_address(local), wire_address(peer)))
+
+    # ── Options ────────────────────────────────────────────────────────────────────────────────────
+
+    def answer(self, request: Request, _address: str) -> Frame:
+        """Set an option; nothing else can be done to a connection."""
+        match request:
+            case Option(name="SO_SNDBUF"):
+                self.resize(window_size(request.values))
+            case Option():
+                self._set_option(request.name, request.values)
+            case Associate():
+                raise host_error(errno.EOPNOTSUPP)
+            case _:
+                raise host_error(errno.EINVAL)
+        return Done(request.socket)
+
+    def resize(self, size: int) -> None:
+        """Set the size of the window for what the page sends."""
+        if self._state not in ("dialing", "open", "host_done"):
+            return
+        credit = self._incoming.resize(size)
+        if self._state == "dialing":
+            self._credit += credit
+        elif credit:
+            self._session.send(Window(self.id, credit))
+
+    def _set_option(self, name: str, values: Sequence[str]) -> None:
+        if self._state == "closed":  # its data is still to be read; the socket is no more
+            return
+        if self._state != "dialing":
+            set_option(self._transport.get_extra_info("socket"), name, values)
+        elif self._socket is not None:
+            set_option(self._socket, name, values)
+        else:
+            # Which socket it will be is not known yet, but what one says to it.
+            with open_socket(6 if name.startswith("IPV6_") else 4, host_socket.SOCK_STREAM) as trial:
+                set_option(trial, name, values)
+            self._options[name] = values
 
     # ── From the page ──────────────────────────────────────────────────────────────────────────────
 
@@ -132,10 +226,10 @@ class HostSocket(asyncio.BufferedProtocol):
         """Do what the page asks.
 
         Raises:
-            ProtocolError: it asks what a socket in this state cannot do.
+            ProtocolError: it asks what a connection in this state cannot do.
         """
         if self._state != "closing":  # the page has let go; what it says about the id now means nothing
-            self._HANDLERS[type(frame)](self, frame)
+            super().receive(frame)
 
     def _data(self, frame: Data) -> None:
         size = len(frame.data)
@@ -330,8 +424,7 @@ class HostSocket(asyncio.BufferedProtocol):
 
     def _gone(self, code: str, message: str = "") -> None:
         """The connection failed: the page learns it after the data that came before."""
-        target = self._target
-        log.info("session %s: %r port %d: %s", self._session.name, target.host, target.port, message or code)
+        log.info("session %s: %s: %s", self._session.name, self._where, message or code)
         self._turn("gone")
         self._after_backlog = Reset(self.id, code, message)
         self.go_on()
@@ -357,9 +450,3 @@ class HostSocket(asyncio.BufferedProtocol):
         Close: _close,
         Reset: _reset_by_page,
     }
-
-
-def _address(name: tuple[Any, ...]) -> Address:
-    """An address as the wire has it; a zone (``fe80::1%eth0``) means nothing to a page."""
-    host = str(name[0]).partition("%")[0]
-    return Address(6 if ":" in host else 4, host, int(name[1]))

@@ -18,22 +18,29 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Self
+from dataclasses import replace
+from typing import Self, TypeAlias
 
 from websockets import ConnectionClosed
 
 from pynet_browser.link import Link
 from pynet_browser.window import WINDOW_INITIAL, Budget, ReceiveWindow, SendWindow
 from pynet_browser.wire import (
+    Accepted,
     Address,
+    Associated,
+    Bound,
     Buffer,
     Close,
     Connect,
     Connected,
     Data,
+    Done,
     Failed,
     Frame,
     Goaway,
+    Open,
+    Option,
     Ping,
     Pong,
     Reset,
@@ -51,8 +58,11 @@ from pynet_browser.wire import (
     frames_of,
 )
 from tests.proxy.carrier import Carrier, ReasonError, hello
+from tests.proxy.unconnected import PageDatagrams, PageListener
 
 __all__ = ["FailedError", "Page", "PageSocket", "ResetError", "SessionOverError"]
+
+AnySocket: TypeAlias = "PageSocket | PageListener | PageDatagrams"
 
 FRAME_TARGET = 64 * 1024
 """A socket's data leaves in frames of this size."""
@@ -105,7 +115,7 @@ class Page:
         self._carrier: Carrier | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._awake = asyncio.Event()
-        self._sockets: dict[int, PageSocket] = {}
+        self._sockets: dict[int, AnySocket] = {}
         self._next_socket = 1
         self._requests: dict[int, asyncio.Future[Frame]] = {}
         self._next_request = 1
@@ -235,8 +245,10 @@ class Page:
 
     def _dispatch(self, frame: Frame) -> None:
         match frame:
-            case Resolved() | Reversed() | Failed():
+            case Resolved() | Reversed() | Bound() | Associated() | Done() | Failed():
                 self._answered(frame)
+            case Accepted():
+                self._accepted(frame)
             case Unrecognized(kind=kind):
                 self.send(Unknown(frame.socket, kind))
             case _:
@@ -244,7 +256,16 @@ class Page:
                 if socket := self._sockets.get(frame.socket):
                     socket.receive(frame)
 
-    def _answered(self, frame: Resolved | Reversed | Failed) -> None:
+    def _accepted(self, frame: Accepted) -> None:
+        listener = self._sockets.get(frame.listener)
+        if isinstance(listener, PageListener):
+            socket = self._sockets[frame.socket] = PageSocket(self, frame.socket)
+            socket.addresses = Connected(frame.socket, frame.local, frame.peer)
+            listener.queue.put_nowait(socket)
+        else:
+            self.send(Reset(frame.socket, "ECONNRESET", ""))
+
+    def _answered(self, frame: Frame) -> None:
         request = self._requests.get(frame.socket)
         if request is None or request.done():  # whoever asked has given up
             return
@@ -257,13 +278,36 @@ class Page:
 
     def connect(self, host: str, port: int, *, family: int = 0, timeout: int = 0) -> PageSocket:
         """A socket whose connection is being made; what is sent meanwhile follows. ``timeout`` in ms."""
-        socket = PageSocket(self, self._next_socket)
+        socket = PageSocket(self, self._new_id())
         self._sockets[socket.id] = socket
-        self._next_socket += 2  # even ids are the proxy's to give
         self.send(Connect(socket.id, family, port, timeout, host))
         return socket
 
-    def forget(self, socket: PageSocket) -> None:
+    def stream(self, family: int = 4) -> PageListener:
+        """A stream socket that may be bound, and then connect or listen."""
+        listener = PageListener(self, self._new_id(), family)
+        self._sockets[listener.id] = listener
+        self.send(Open(listener.id, 0, family))
+        return listener
+
+    def datagrams(self, family: int = 4) -> PageDatagrams:
+        """A datagram socket."""
+        socket = PageDatagrams(self, self._new_id(), family)
+        self._sockets[socket.id] = socket
+        self.send(Open(socket.id, 1, family))
+        return socket
+
+    def connect_opened(self, listener: PageListener, host: str, port: int) -> PageSocket:
+        """A socket that takes the place of one that was opened, and connects with its address."""
+        socket = self._sockets[listener.id] = PageSocket(self, listener.id)
+        self.send(Connect(socket.id, listener.family, port, 0, host))
+        return socket
+
+    def _new_id(self) -> int:
+        self._next_socket += 2  # even ids are the proxy's to give
+        return self._next_socket - 2
+
+    def forget(self, socket: AnySocket) -> None:
         """A socket is closed."""
         self._sockets.pop(socket.id, None)
 
@@ -273,7 +317,7 @@ class Page:
         Raises:
             FailedError: they are not known.
         """
-        answer = await self._request(Resolve(self._next_request, family, host, service))
+        answer = await self.request(Resolve(0, family, host, service))
         assert isinstance(answer, Resolved)
         return answer
 
@@ -283,19 +327,34 @@ class Page:
         Raises:
             FailedError: they are not known.
         """
-        answer = await self._request(Reverse(self._next_request, address, int(datagram)))
+        answer = await self.request(Reverse(0, address, int(datagram)))
         assert isinstance(answer, Reversed)
         return answer
 
-    async def _request(self, frame: Frame) -> Frame:
+    async def set_option(self, socket: AnySocket, name: str, *values: object) -> None:
+        """Set an option of a socket.
+
+        Raises:
+            FailedError: it cannot be set.
+        """
+        answer = await self.request(Option(0, socket.id, name, tuple(map(str, values))))
+        assert isinstance(answer, Done)
+
+    async def request(self, frame: Frame) -> Frame:
+        """Ask, under an id of the request's own.
+
+        Raises:
+            FailedError: there is no answer.
+        """
+        id_ = self._next_request
         self._next_request += 1
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._requests[frame.socket] = answer
-        self.send(frame)
+        self._requests[id_] = answer
+        self.send(replace(frame, socket=id_))
         try:
             return await answer
         finally:
-            del self._requests[frame.socket]
+            del self._requests[id_]
 
 
 class PageSocket:

@@ -1,0 +1,325 @@
+"""A page's UDP socket on the proxy's host."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket as host_socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pynet_browser.proxy import addresses
+from pynet_browser.proxy.binding import ANY_ADDRESS, LOOPBACK, bind
+from pynet_browser.proxy.endpoint import Endpoint, Request, host_error, open_socket, reason, wire_address
+from pynet_browser.proxy.limits import Pace
+from pynet_browser.proxy.options import JOINING, set_option
+from pynet_browser.proxy.policy import ANY_PORT
+from pynet_browser.wire import (
+    Address,
+    Associate,
+    Associated,
+    Bind,
+    Bound,
+    Buffer,
+    Close,
+    Datagram,
+    Done,
+    Dropped,
+    Fault,
+    Frame,
+    Open,
+    Option,
+    Reset,
+)
+
+if TYPE_CHECKING:
+    from pynet_browser.proxy.session import Session
+
+__all__ = ["DATAGRAM_MAX", "DatagramSocket"]
+
+log = logging.getLogger(__name__)
+
+DATAGRAM_MAX = 65507
+"""Most bytes of data in one datagram: what IPv4 has room for behind its header and UDP's."""
+
+DATAGRAMS_AT_ONCE = 64
+"""Most datagrams read before others have their turn."""
+
+PEERS_MAX = 1024
+"""Peers that a socket remembers: those it sent to or heard last."""
+
+FAULTS_PER_SECOND = 10
+"""Faults that a page is told of, so that many small datagrams are not answered by as many sentences."""
+
+QUIET = 0.1
+"""Seconds after which the page is told of what was dropped, if nothing else is sent to it before."""
+
+COUNT_MAX = (1 << 32) - 1
+
+
+class Peer(NamedTuple):
+    """Somebody that a socket exchanges datagrams with.
+
+    Attributes:
+        name: as the host's system has it.
+        address: as the page has it.
+        refusal: why nothing may be sent there; empty if it may.
+    """
+
+    name: tuple[Any, ...]
+    address: Address
+    refusal: str
+
+
+class DatagramSocket(Endpoint):
+    """One UDP socket of a page.
+
+    Nothing waits here: a datagram that cannot be passed on at once is thrown away, and counted.
+
+    Who is heard depends on the port. Where the rules let pages listen it is everybody, or everybody on this
+    machine if that is all they allow; elsewhere those to whom the page has sent, as behind a router that
+    translates addresses. Whoever was heard may be answered.
+    """
+
+    NOUN = "datagram socket"
+
+    def __init__(self, session: Session, frame: Open) -> None:
+        super().__init__(session, frame.socket, frame.family)
+        self._socket = open_socket(frame.family, host_socket.SOCK_DGRAM)
+        self._hears: Literal["unbound", "known", "machine", "everybody"] = "unbound"
+        self._peers: dict[tuple[str, int], Peer] = {}
+        self._associate: Peer | None = None
+        self._faults = Pace(FAULTS_PER_SECOND, FAULTS_PER_SECOND)
+        self._dropped = 0
+        self._telling: asyncio.TimerHandle | None = None
+        asyncio.get_running_loop().add_reader(self._socket, self._readable)
+
+    # ── What the page asks ─────────────────────────────────────────────────────────────────────────
+
+    def answer(self, request: Request, address: str) -> Frame:
+        """Bind it, give it one peer, or set an option."""
+        match request:
+            case Bind():
+                self._bind(address, request.port)
+                return Bound(request.socket, self._local)
+            case Associate():
+                peer = self._connect(request, address)
+                return Associated(request.socket, self._local, peer.address)
+            case Option():
+                self._set_option(request)
+                return Done(request.socket)
+            case _:
+                raise host_error(errno.EOPNOTSUPP)
+
+    @property
+    def _local(self) -> Address:
+        return wire_address(self._socket.getsockname())
+
+    def _bind(self, address: str, port: int) -> None:
+        if self._local.port:
+            raise host_error(errno.EINVAL)
+        bind(self._socket, self._session.policy, address, port)
+        self._know_port()
+
+    def _know_port(self) -> None:
+        """It has a port now, which decides who is heard."""
+        _, host, port = self._local
+        decide = self._session.policy.decide_listen
+        if decide("udp", host, port).allowed:
+            self._hears = "everybody"
+        elif host in LOOPBACK and decide("udp", LOOPBACK[host], port).allowed:
+            self._hears = "machine"
+        else:
+            self._hears = "known"
+        log.info("session %s: UDP on %s port %d hears %s", self._session.name, host, port, self._hears)
+
+    def _connect(self, request: Associate, address: str) -> Peer:
+        address = address or ANY_ADDRESS[self._socket.family]
+        host = addresses.canonical(request.host) if request.host else address
+        peer = self._peer(host, address, request.port)
+        if peer.refusal:
+            raise PermissionError(errno.EACCES, peer.refusal)
+        self._socket.connect(peer.name)
+        self._associate = peer
+        self._know_port()
+        return peer
+
+    def _set_option(self, request: Option) -> None:
+        if request.name in JOINING and request.values:
+            group = self._canonical(request.values[0])
+            decision = self._session.policy.decide("udp", group, group, self._local.port or ANY_PORT)
+            if not decision.allowed:
+                raise PermissionError(errno.EACCES, decision.reason)
+        set_option(self._socket, request.name, request.values)
+
+    def _let_go(self, _frame: Frame) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """Let go of the port."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._telling:
+            self._telling.cancel()
+        self._socket.close()
+        self._session.forget(self)
+
+    def go_on(self) -> None:
+        """It never waits."""
+
+    # ── Peers ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _peer(self, host: str, address: str, port: int) -> Peer:
+        """A peer that the page names; ``host`` is what the policy is asked about."""
+        address = self._canonical(address)
+        decision = self._session.policy.decide("udp", host, address, port)
+        name = (LOOPBACK.get(address, address), port)  # where it will answer from
+        return Peer(name, Address(self.family, *name), decision.reason)
+
+    def _canonical(self, address: str) -> str:
+        """An address as the system spells it."""
+        family = self._socket.family
+        try:
+            return host_socket.inet_ntop(family, host_socket.inet_pton(family, address))
+        except OSError as error:
+            other = addresses.literal(address)
+            raise host_error(errno.EAFNOSUPPORT if other else errno.EINVAL) from error
+
+    def _remember(self, peer: Peer) -> Peer:
+        """Keep a peer, as the latest."""
+        key = peer.name[:2]
+        self._peers.pop(key, None)
+        self._peers[key] = peer
+        if len(self._peers) > PEERS_MAX:
+            del self._peers[next(iter(self._peers))]
+        return peer
+
+    def _destination(self, address: Address) -> Peer:
+        """Where a datagram of the page goes.
+
+        Raises:
+            OSError: nowhere.
+        """
+        if address.family != self.family:
+            raise host_error(errno.EAFNOSUPPORT)
+        key = address[1:]
+        known = (
+            self._associate if self._associate and self._associate.name[:2] == key else self._peers.get(key)
+        )
+        if known is None:
+            named = self._peer(self._canonical(address.host), address.host, address.port)
+            known = self._peers.get(named.name[:2], named)
+        if self._associate is None:
+            self._remember(known)
+        elif self._associate.name[:2] != known.name[:2]:
+            raise host_error(errno.EISCONN)
+        if known.refusal:
+            raise PermissionError(errno.EACCES, known.refusal)
+        return known
+
+    def _source(self, name: tuple[Any, ...]) -> Peer | None:
+        """Where a datagram came from, if it may be heard."""
+        key = name[:2]
+        if self._associate:
+            return self._associate if self._associate.name[:2] == key else None
+        known = self._peers.get(key)
+        if known is None or known.refusal:
+            if not self._hears_strangers(name[0]):
+                return None
+            known = Peer(name, wire_address(name), "")
+        return self._remember(known)
+
+    def _hears_strangers(self, host: str) -> bool:
+        if self._hears == "machine":
+            return addresses.reached(ipaddress.ip_address(host))[0].is_loopback
+        return self._hears == "everybody"
+
+    # ── Datagrams ──────────────────────────────────────────────────────────────────────────────────
+
+    def _send(self, frame: Datagram) -> None:
+        if not self._session.sent_datagrams.allows(time.monotonic()):
+            self._drop()
+            return
+        try:
+            if len(frame.data) > DATAGRAM_MAX:
+                raise host_error(errno.EMSGSIZE)
+            self._transmit(frame.data, self._destination(frame.address))
+        except OSError as error:
+            self._fault(error)
+        else:
+            if self._hears == "unbound":
+                self._know_port()
+
+    def _transmit(self, data: Buffer, peer: Peer) -> None:
+        try:
+            if self._associate is None:
+                self._socket.sendto(data, peer.name)
+                return
+            try:
+                self._socket.send(data)
+            except ConnectionRefusedError as error:
+                # That is about one sent before, and kept this one from being sent.
+                self._fault(error)
+                self._socket.send(data)
+        except BlockingIOError:
+            self._drop()
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            self._drop()
+
+    def _readable(self) -> None:
+        for _ in range(DATAGRAMS_AT_ONCE):
+            try:
+                size, name = self._socket.recvfrom_into(self._session.scratch)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fault(error)
+            else:
+                self._heard(size, name)
+
+    def _heard(self, size: int, name: tuple[Any, ...]) -> None:
+        source = self._source(name)
+        if source is None:
+            return
+        session = self._session
+        if size > DATAGRAM_MAX or session.room <= 0 or not session.heard_datagrams.allows(time.monotonic()):
+            self._drop()
+            return
+        self._tell_dropped()
+        session.send(Datagram(self.id, source.address, session.scratch[:size]))
+
+    # ── What went wrong ────────────────────────────────────────────────────────────────────────────
+
+    def _fault(self, error: OSError) -> None:
+        """The page's next operation on this socket fails."""
+        if self._session.room > 0 and self._faults.allows(time.monotonic()):
+            self._session.send(Fault(self.id, *reason(error)))
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._dropped = min(self._dropped + 1, COUNT_MAX)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(QUIET, self._quiet)
+
+    def _quiet(self) -> None:
+        self._telling = None
+        if self._session.room > 0:
+            self._tell_dropped()
+        else:
+            self._telling = asyncio.get_running_loop().call_later(QUIET, self._quiet)
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            self._session.send(Dropped(self.id, self._dropped))
+            self._dropped = 0
+
+    _HANDLERS: ClassVar[dict[type[Frame], Callable[[DatagramSocket, Any], None]]] = {
+        Datagram: _send,
+        Close: _let_go,
+        Reset: _let_go,
+    }

@@ -1,5 +1,5 @@
 /**
- * As much of Emscripten and Pyodide 314.0 as js/sockfs.js is built on: its file system, and the system calls
+ * As much of Emscripten and Pyodide 314.0 as js/sockfs is built on: its file system, and the system calls
  * that end in SOCKFS, with their ways of waiting and of failing (src/core/socket_syscalls.c, libsyscall.js).
  * @module
  */
@@ -26,8 +26,10 @@ export const ERRNO = {
   ENETDOWN: 38,
   ENOTCONN: 53,
   EOPNOTSUPP: 138,
+  EPERM: 63,
   EPIPE: 64,
   EPROTONOSUPPORT: 66,
+  ESOCKTNOSUPPORT: 137,
 };
 
 const FILES_MAX = 50;

@@ -53,7 +53,7 @@ suite("opening the network", () => {
       [module.SOCKFS.createSocket.toString(), module.SOCKFS.pollAsync],
       [createSocket.toString(), pollAsync],
     );
-    assert.equal(network.connect(fd, "host.example", 80), "EISCONN");
+    assert.deepEqual(network.connect(fd, "host.example", 80), { error: "EISCONN", message: "" });
     assert.deepEqual([world.webSocket.state, world.clock.timers.size], ["closed", 0]);
   });
 });
@@ -99,7 +99,7 @@ suite("a descriptor", () => {
         Array(3).fill(undefined),
       );
       assert.equal(network.peek(fd, 10), undefined);
-      assert.equal(network.connect(fd, "::1", 80), "EBADF");
+      assert.deepEqual(network.connect(fd, "::1", 80), { error: "EBADF", message: "" });
     }
   });
 
@@ -111,9 +111,9 @@ suite("a descriptor", () => {
   test("is connected, or told why not by name", async (t) => {
     const { world, network, calls } = await installed(t);
     const fd = calls.socket(AF_INET6);
-    assert.equal(network.connect(fd, "a".repeat(70_000), 80), "EAI_NONAME");
-    assert.equal(network.connect(fd, "::1", 80), "");
-    assert.equal(network.connect(fd, "::1", 80), "EALREADY");
+    assert.equal(network.connect(fd, "a".repeat(70_000), 80).error, "EAI_NONAME");
+    assert.equal(network.connect(fd, "::1", 80).error, undefined);
+    assert.equal(network.connect(fd, "::1", 80).error, "EALREADY");
     const { socket, family, host } = /** @type {any} */ (world.proxy.heard.at(-1));
     assert.deepEqual([family, host], [6, "::1"]);
     const end = { family: 6, host: "::1", port: 80 };
@@ -165,22 +165,26 @@ test("the status is made of plain values", async (t) => {
       {
         fd,
         family: 2,
+        kind: "stream",
         state: "established",
         local: [PAGE.host, PAGE.port],
         peer: [HOST.host, HOST.port],
         received: 5,
         sent: 3,
         queued: 3,
+        dropped: 0,
       },
       {
         fd: fresh,
         family: AF_INET6,
+        kind: "stream",
         state: "idle",
         local: undefined,
         peer: undefined,
         received: 0,
         sent: 0,
         queued: 0,
+        dropped: 0,
       },
     ],
   });

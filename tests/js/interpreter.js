@@ -5,7 +5,8 @@
 
 import assert from "node:assert/strict";
 
-import { SocketFileSystem } from "../../js/sockfs.js";
+import { Socket } from "../../js/socket.js";
+import { SocketFileSystem } from "../../js/sockfs/filesystem.js";
 import { ERRNO, SystemCalls, fakeModule } from "./emscripten.js";
 import { HOST, Line, PAGE, hear } from "./line.js";
 
@@ -38,14 +39,16 @@ export class Interpreter {
   /** A descriptor of a socket that is connected. @param {{blocking?: boolean, family?: number}} [options] */
   connected(options) {
     const fd = this.open(options);
-    this.socket(fd).connect(this.line.session, { family: 4, host: HOST.host, port: 80, timeout: 0 });
+    this.socket(fd).connect(this.line.session, { host: HOST.host, port: 80, timeout: 0 });
     hear(this.socket(fd), "connected", { local: PAGE, peer: HOST });
     return fd;
   }
 
-  /** @param {number} fd */
+  /** The stream behind a descriptor. @param {number} fd */
   socket(fd) {
-    return this.system.find(fd)?.socket ?? assert.fail("no socket of ours");
+    const socket = this.system.find(fd)?.socket;
+    assert.ok(socket instanceof Socket, "no stream of ours");
+    return socket;
   }
 
   /** @param {number} fd @param {string} text */

@@ -8,11 +8,14 @@ import assert from "node:assert/strict";
 import { Socket } from "../../js/socket.js";
 import { Budget } from "../../js/window.js";
 
-/** @typedef {import("../../js/wire.js").Frame} Frame */
+/**
+ * @typedef {import("../../js/wire.js").Frame} Frame
+ * @typedef {import("../../js/endpoint.js").AnySocket} AnySocket
+ */
 
 export const PAGE = { family: 4, host: "10.0.0.7", port: 51234 };
 export const HOST = { family: 4, host: "93.184.216.34", port: 80 };
-export const TARGET = { family: 4, host: "host.example", port: 80, timeout: 0 };
+export const TARGET = { host: "host.example", port: 80, timeout: 0 };
 
 /** A session that sends nothing anywhere. */
 export class Line {
@@ -22,23 +25,37 @@ export class Line {
   clock = 0;
   /** Frames that were sent, oldest first. @type {Frame[]} */
   sent = [];
-  /** Sockets by id. @type {Map<number, Socket>} */
+  /** Sockets by id. @type {Map<number, AnySocket>} */
   sockets = new Map();
-  /** Those that wait for room. @type {Set<Socket>} */
+  /** Those that wait for room. @type {Set<AnySocket>} */
   waiting = new Set();
+  /** How each question is answered that was asked, oldest first. @type {((error: any, answer: any) => void)[]} */
+  questions = [];
   #nextId = 1;
 
   now() {
     return this.clock;
   }
 
-  /** @param {Socket} socket @param {any} target */
-  open(socket, target) {
-    const id = this.#nextId;
-    this.#nextId += 2;
+  /** @param {AnySocket} socket @param {any} frame */
+  open(socket, frame) {
+    if (!socket.id) {
+      this.adopt(socket, this.#nextId);
+      this.#nextId += 2;
+    }
+    this.send({ socket: socket.id, ...frame });
+  }
+
+  /** @param {AnySocket} socket @param {number} id */
+  adopt(socket, id) {
+    socket.id = id;
     this.sockets.set(id, socket);
-    this.send({ type: "connect", socket: id, ...target });
-    return id;
+  }
+
+  /** Questions are heard as what else is said; a test answers them. @param {any} frame @param {any} answered */
+  request(frame, answered) {
+    this.questions.push(answered);
+    this.send({ socket: 0, ...frame });
   }
 
   /** @param {number} id */
@@ -57,7 +74,7 @@ export class Line {
     this.send({ type: "data", socket, data: data.slice() });
   }
 
-  /** @param {Socket} socket */
+  /** @param {AnySocket} socket */
   watchRoom(socket) {
     if (this.room <= 0) this.waiting.add(socket);
   }
@@ -121,7 +138,7 @@ export function socketThatIs(state) {
   return { socket, line };
 }
 
-/** The proxy tells a socket something. @param {Socket} socket @param {string} type @param {object} [fields] */
+/** The proxy tells a socket something. @param {AnySocket} socket @param {string} type @param {object} [fields] */
 export function hear(socket, type, fields = {}) {
   socket.receive({ type, socket: socket.id, ...fields });
 }

@@ -35,7 +35,7 @@ suite("a proxy that breaks the protocol", () => {
       world.proxy.say({ type: "shutdown", socket: id }),
     "an address that is none": (world, { id }) =>
       world.proxy.say({ type: "connected", socket: id, local: PAGE, peer: LONG }),
-    "a frame that pages send": (world, { id }) => world.proxy.say({ type: "connect", socket: id, ...TARGET }),
+    "a frame that pages send": (world, { id }) => world.proxy.say({ type: "connect", socket: id, family: 4, ...TARGET }),
   };
 
   for (const [what, make] of Object.entries(WRONG)) {

@@ -3,7 +3,8 @@ import { suite, test } from "node:test";
 
 import { ProtocolError, SocketError } from "../../js/errors.js";
 import { Session, TRANSITIONS } from "../../js/session.js";
-import { Socket, WRITABLE } from "../../js/socket.js";
+import { WRITABLE } from "../../js/endpoint.js";
+import { Socket } from "../../js/socket.js";
 import { MessageReader, framesOf } from "../../js/wire.js";
 import { HOST, PAGE, TARGET } from "./line.js";
 import { ProxyEnd, frameOfKind, unnumbered } from "./proxy.js";

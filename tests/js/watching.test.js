@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
-import { READABLE, WRITABLE } from "../../js/socket.js";
+import { READABLE, WRITABLE } from "../../js/endpoint.js";
 import { HOST, PAGE, hear, socketThatIs } from "./line.js";
 
 /** @typedef {import("../../js/socket.js").Socket} Socket */

@@ -10,8 +10,10 @@ from typing import Any, cast
 import pytest
 
 from pynet_browser.errors import PolicyError
-from pynet_browser.runtime import Network
-from pynet_browser.stdlib.names import Names, numeric_address
+from pynet_browser.runtime import Network, Reply
+from pynet_browser.stdlib.addresses import numeric_address
+from pynet_browser.stdlib.names import Names
+from tests.unit.page import Plain
 
 
 class Proxy:
@@ -21,13 +23,13 @@ class Proxy:
         self.answer = answer
         self.asked: list[tuple[Any, ...]] = []
 
-    def resolve(self, *question: Any) -> dict[str, Any]:
+    def resolve(self, *question: Any) -> Reply:
         self.asked.append(question)
-        return self.answer
+        return Reply("getaddrinfo", Plain(self.answer))
 
-    def reverse(self, *question: Any, datagram: bool) -> dict[str, Any]:
+    def reverse(self, *question: Any, datagram: bool) -> Reply:
         self.asked.append((*question, datagram))
-        return self.answer
+        return Reply("getnameinfo", Plain(self.answer))
 
 
 def names(proxy: Proxy) -> Names:

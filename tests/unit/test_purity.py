@@ -13,7 +13,22 @@ from tests.unit.vectors import ROOT
 PURE_PYTHON = ["wire", "link", "window", "keepalive", "errors"]
 IMPURE_MODULES = {"socket", "asyncio", "js", "pyodide", "time", "threading", "select"}
 
-PURE_JAVASCRIPT = ["wire", "link", "window", "keepalive", "errors", "queue", "names", "socket", "session"]
+PURE_JAVASCRIPT = [
+    "wire",
+    "link",
+    "window",
+    "keepalive",
+    "errors",
+    "queue",
+    "names",
+    "endpoint",
+    "socket",
+    "listener",
+    "datagram",
+    "places",
+    "local",
+    "session",
+]
 IMPURE_NAMES = [
     "WebSocket",
     "fetch",

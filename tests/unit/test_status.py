@@ -9,12 +9,14 @@ from pynet_browser.status import SocketStatus, Status
 SOCKET: dict[str, Any] = {
     "fd": 5,
     "family": 2,
+    "kind": "stream",
     "state": "established",
     "local": ["10.0.0.7", 51234],
     "peer": ["93.184.216.34", 80],
     "received": 1000,
     "sent": 20,
     "queued": 7,
+    "dropped": 0,
 }
 
 REPORT: dict[str, Any] = {
@@ -43,8 +45,10 @@ def test_everything_that_is_reported_is_there_in_pythons_types():
         buffered=99,
         blocking=True,
         sockets=(
-            SocketStatus(5, 2, "established", ("10.0.0.7", 51234), ("93.184.216.34", 80), 1000, 20, 7),
-            SocketStatus(6, 2, "connecting", None, None, 1000, 20, 7),
+            SocketStatus(
+                5, 2, "stream", "established", ("10.0.0.7", 51234), ("93.184.216.34", 80), 1000, 20, 7, 0
+            ),
+            SocketStatus(6, 2, "stream", "connecting", None, None, 1000, 20, 7, 0),
         ),
     )
 

@@ -17,6 +17,7 @@ from tests.servers import (
     RedisServer,
     SmtpServer,
     SyslogServer,
+    WebSocketEcho,
 )
 
 
@@ -74,6 +75,12 @@ def syslog_server() -> Iterator[SyslogServer]:
 def http_server() -> Iterator[HttpSite]:
     with HttpSite() as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def websocket_echo() -> Iterator[WebSocketEcho]:
+    with WebSocketEcho() as server:
+        yield server
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page
@@ -12,11 +13,15 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page
 # Runs in the page. The source may use top-level await; the value of its last expression is the result.
 RUNNER = """
 import errno, json, traceback
+from js import toldByPage
 from pyodide.code import eval_code_async
+
+def tell(value):
+    toldByPage(json.dumps(value))
 
 async def run_for_test(source, names, filename):
     try:
-        namespace = {"__name__": "__main__", **json.loads(names)}
+        namespace = {"__name__": "__main__", "tell": tell, **json.loads(names)}
         value = await eval_code_async(source, namespace, filename=filename)
         return json.dumps({"value": value})
     except BaseException as error:
@@ -89,20 +94,31 @@ class PagePython:
         self.console: list[str] = []
         self.page_errors: list[str] = []
         self._numbers = itertools.count(1)
+        self._tell: Callable[[Any], None] | None = None
         self._context = browser.new_context()
         self.page: Page = self._context.new_page()
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))
+        self.page.expose_function("toldByPage", self._on_told)
         self.page.goto(url)
         self.page.evaluate(BOOT)
         self.page.evaluate(PREPARE, RUNNER)
 
-    def run(self, source: str, *, timeout: float = 30, **names: Any) -> Any:
+    def run(
+        self,
+        source: str,
+        *,
+        timeout: float = 30,
+        tell: Callable[[Any], None] | None = None,
+        **names: Any,
+    ) -> Any:
         """Runs ``source`` in the page and returns the value of its last expression.
 
         Args:
             source: Python code; it may use ``await``. It is dedented.
             timeout: How many seconds it may take.
+            tell: What ``tell(value)`` in the code calls, while it runs; it must not wait for anything. The
+                value must be JSON.
             **names: Global variables for it, which must be JSON.
 
         Raises:
@@ -110,6 +126,7 @@ class PagePython:
             PageTimeoutError: It took longer than ``timeout``.
         """
         filename = f"<run {next(self._numbers)}>"
+        self._tell = tell
         arguments = [textwrap.dedent(source), json.dumps(names), filename, timeout * 1000]
         try:
             answer = self.page.evaluate(CALL, arguments)
@@ -126,6 +143,10 @@ class PagePython:
     def close(self) -> None:
         """Closes the page, whatever runs in it."""
         self._context.close()
+
+    def _on_told(self, value: str) -> None:
+        assert self._tell is not None, f"nobody is there to be told {value}"
+        self._tell(json.loads(value))
 
     def _on_console(self, message: ConsoleMessage) -> None:
         self.console.append(f"{message.type}: {message.text}")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.beside import Beside
+from tests.host_python import HostPython
 from tests.machine import find_chromium
 from tests.page_python import PagePython
 from tests.servers import ROOT, ProxyProcess
@@ -25,6 +29,15 @@ QUIET = [
     "--no-first-run",
 ]
 CONSOLE_LINES = 50  # shown when a test fails
+DESCRIPTORS = 8192  # what a test with a thousand connections needs, here and in the proxy, and more
+
+
+@pytest.fixture(scope="session", autouse=True)
+def enough_descriptors() -> None:
+    """Many systems allow 1024 at first, and more to those who ask."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY not in (soft, hard):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(DESCRIPTORS, hard)), hard))
 
 
 @pytest.fixture(scope="session")
@@ -100,17 +113,57 @@ def python(open_python: Callable[..., PagePython]) -> PagePython:
     return open_python()
 
 
+@pytest.fixture(scope="session")
+def listening_proxy(start_proxy: Callable[..., ProxyProcess]) -> ProxyProcess:
+    """A proxy at which pages may listen, on loopback."""
+    return start_proxy("--listen", "*")
+
+
+@pytest.fixture(scope="module", params=["linux", "page"])
+def anywhere(request: pytest.FixtureRequest) -> HostPython | PagePython:
+    """Python on this machine, and then in a page: a program that fails only there fails because of us.
+
+    The page has the packages that the module of the test names in PACKAGES.
+    """
+    if request.param == "linux":
+        return HostPython()
+    open_python: Callable[..., PagePython] = request.getfixturevalue("open_python")
+    python = open_python(request.getfixturevalue("listening_proxy"))
+    packages = getattr(request.module, "PACKAGES", [])
+    python.run("import micropip; await micropip.install(packages)", packages=packages, timeout=60)
+    return python
+
+
+@pytest.fixture
+def serve(anywhere: HostPython | PagePython) -> Callable[..., tuple[Any, Any]]:
+    """``serve(source, client)`` runs a server, and beside it ``client``, which gets what the server tells.
+
+    It returns the values of both; more arguments are global variables of the server.
+    """
+
+    def run(source: str, client: Callable[[Any], Any], **options: Any) -> tuple[Any, Any]:
+        beside = Beside(client)
+        try:
+            value = anywhere.run(source, tell=beside.start, **options)
+        except Exception:
+            if error := beside.error():
+                raise error  # noqa: B904 - the server waited in vain, because of this; both are shown
+            raise
+        return value, beside.result()
+
+    return run
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """Shows with a failed test what its page printed and what the proxy logged."""
     report = yield
-    fixtures = getattr(item, "funcargs", {})
     if report.failed:
-        if isinstance(page := fixtures.get("python"), PagePython):
-            lines = [*page.console[-CONSOLE_LINES:], *page.page_errors]
-            report.sections.append(("the page's console", "\n".join(lines)))
-        if isinstance(process := fixtures.get("proxy"), ProxyProcess):
-            report.sections.append(
-                ("the proxy's log", "\n".join(process.log().splitlines()[-CONSOLE_LINES:]))
-            )
+        for fixture in getattr(item, "funcargs", {}).values():
+            if isinstance(fixture, PagePython):
+                lines = [*fixture.console[-CONSOLE_LINES:], *fixture.page_errors]
+                report.sections.append(("the page's console", "\n".join(lines)))
+            if isinstance(fixture, ProxyProcess):
+                lines = fixture.log().splitlines()[-CONSOLE_LINES:]
+                report.sections.append(("the proxy's log", "\n".join(lines)))
     return report

@@ -1,8 +1,12 @@
 """The `python` fixture tells the truth about what happens in the page."""
 
+import socket
+import threading
+
 import pytest
 
 from tests.page_python import PageError, PageTimeoutError
+from tests.peers import TcpPeer
 
 
 def test_values_go_in_and_come_out(python):
@@ -29,6 +33,35 @@ def test_code_that_hangs_is_left_behind(python):
     with pytest.raises(PageTimeoutError, match=r"asyncio\.sleep\(60\)"):
         python.run("import asyncio; await asyncio.sleep(60)", timeout=0.2)
     assert python.run("'still here'") == "still here"
+
+
+class AnswersWhenTold(TcpPeer):
+    """Sends what it was told, as soon as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = threading.Event()
+        self._value = b""
+
+    def tell(self, value: str) -> None:
+        self._value = value.encode()
+        self._told.set()
+
+    def serve(self, connection: socket.socket) -> None:
+        self._told.wait(10)
+        connection.sendall(self._value)
+
+
+def test_code_tells_the_test_something_while_it_runs(python):
+    source = """
+        import socket
+        with socket.create_connection((host, port), 20) as connection:
+            tell("hello")
+            answer = connection.recv(100).decode()
+        answer
+    """
+    with AnswersWhenTold() as peer:
+        assert python.run(source, tell=peer.tell, host=peer.host, port=peer.port) == "hello"
 
 
 def test_an_uncaught_javascript_error_is_noticed(python):

@@ -1,4 +1,4 @@
-"""Unmodified programs in the page, with the servers they are for: Redis, PostgreSQL, HTTP, SMTP, FTP."""
+"""Unmodified blocking programs with the servers they are for: Redis, PostgreSQL, MariaDB, HTTP, SMTP, FTP."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import pytest
 
 from tests.peers import pattern
 
-
-@pytest.fixture(scope="module")
-def programs(python):
-    """The page, with the packages the programs need."""
-    python.run('import micropip; await micropip.install(["redis", "pg8000"])', timeout=60)
-    return python
+PACKAGES = ["redis", "pg8000", "pymysql"]
 
 
 # ── Redis ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
-def redis(programs, redis_server):
-    """Runs code in the page that has a connected client as `client`."""
+def redis(anywhere, redis_server):
+    """Runs code that has a connected client as `client`."""
 
     def run(source, **names):
         opening = "import redis\nclient = redis.Redis(host=host, port=port)\n"
-        return programs.run(opening + source, host=redis_server.host, port=redis_server.port, **names)
+        return anywhere.run(opening + source, host=redis_server.host, port=redis_server.port, **names)
 
     return run
 
@@ -76,8 +71,8 @@ quiet = subscriber.get_message(timeout=0.1)
 
 
 @pytest.fixture
-def postgres(programs, postgres_server):
-    """Runs code in the page that has `connect()`, which opens a connection."""
+def postgres(anywhere, postgres_server):
+    """Runs code that has `connect()`, which opens a connection."""
     server = postgres_server
 
     def run(source, **names):
@@ -89,7 +84,7 @@ def postgres(programs, postgres_server):
             "password": server.password,
             "database": server.database,
         }
-        return programs.run(opening + source, login=login, timeout=60, **names)
+        return anywhere.run(opening + source, login=login, timeout=60, **names)
 
     return run
 
@@ -151,7 +146,9 @@ connection.close()
 other = connect()
 cursor = other.cursor()
 cursor.execute("select 1")
-cursor.fetchone()[0]
+value = cursor.fetchone()[0]
+other.close()
+value
 """
     assert postgres(source) == 1
     connection = postgres_server.connect()
@@ -169,10 +166,84 @@ cursor.fetchone()[0]
     connection.close()
 
 
+# ── MariaDB ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def mariadb(anywhere, mariadb_server):
+    """Runs code that has `connect()`, which opens a connection."""
+    server = mariadb_server
+
+    def run(source, **names):
+        opening = "import pymysql\ndef connect(): return pymysql.connect(**login)\n"
+        login = {
+            "user": server.login,
+            "host": server.host,
+            "port": server.port,
+            "password": server.password,
+            "database": server.database,
+        }
+        return anywhere.run(opening + source, login=login, timeout=60, **names)
+
+    return run
+
+
+def test_mariadb_answers_queries_with_parameters(mariadb):
+    source = """
+with connect() as connection, connection.cursor() as cursor:
+    cursor.execute("create temporary table book (id int auto_increment primary key, title text, pages blob)")
+    book = "insert into book (title, pages) values (%s, %s)"
+    cursor.executemany(book, [("Ulysses", bytes(range(256))), ("Émile; drop table 'book'", None)])
+    connection.commit()
+    cursor.execute("select id, title, pages is null from book where title like %s order by id", ("%l%",))
+    rows = [list(row) for row in cursor.fetchall()]
+    cursor.execute("select pages from book where id = %s", (1,))
+    pages = cursor.fetchone()[0] == bytes(range(256))
+[rows, pages]
+"""
+    assert mariadb(source) == [[[1, "Ulysses", 0], [2, "Émile; drop table 'book'", 1]], True]
+
+
+def test_mariadb_sends_fifty_thousand_rows(mariadb):
+    source = """
+import pymysql.cursors
+sums = []
+for kind in (pymysql.cursors.Cursor, pymysql.cursors.SSCursor):  # all at once, and one by one
+    with connect() as connection, connection.cursor(kind) as cursor:
+        cursor.execute("select seq, concat('row ', seq) from seq_1_to_50000")
+        count = total = 0
+        for number, text in cursor:
+            count, total, last = count + 1, total + number, text
+        sums.append([count, total, last])
+sums
+"""
+    assert mariadb(source) == [[50_000, 1_250_025_000, "row 50000"]] * 2
+
+
+def test_an_error_of_mariadb_is_an_exception_and_the_connection_goes_on(mariadb):
+    source = """
+codes = []
+with connect() as connection, connection.cursor() as cursor:
+    for query in ("select * from no_such_table", "selekt 1"):
+        try:
+            cursor.execute(query)
+        except pymysql.ProgrammingError as error:
+            codes.append(error.args[0])
+    cursor.execute("select 6 * 7")
+    value = cursor.fetchone()[0]
+try:
+    pymysql.connect(**login | {"password": "wrong"})
+except pymysql.OperationalError as error:
+    codes.append(error.args[0])
+[codes, value]
+"""
+    assert mariadb(source) == [[1146, 1064, 1045], 42]
+
+
 # ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_http_client_keeps_a_connection_for_several_requests(programs, http_server):
+def test_http_client_keeps_a_connection_for_several_requests(anywhere, http_server):
     source = """
 import http.client, hashlib
 connection = http.client.HTTPConnection(host, port, timeout=10)
@@ -188,14 +259,14 @@ connection.close()
 """
     import hashlib
 
-    digests, posted = programs.run(source, host=http_server.host, port=http_server.port)
+    digests, posted = anywhere.run(source, host=http_server.host, port=http_server.port)
     assert [status for status, _ in digests] == [200, 200, 200]
     assert digests[1][1] == hashlib.sha256(pattern(3_000_000)).hexdigest()
     assert digests[2][1] == hashlib.sha256(pattern(500_000)).hexdigest()
     assert posted == 300_000
 
 
-def test_a_body_that_is_cut_off_is_an_incomplete_read(programs, http_server):
+def test_a_body_that_is_cut_off_is_an_incomplete_read(anywhere, http_server):
     source = """
 import http.client
 connection = http.client.HTTPConnection(host, port, timeout=10)
@@ -206,10 +277,10 @@ except http.client.IncompleteRead as error:
     found = [len(error.partial), error.expected]
 found
 """
-    assert programs.run(source, host=http_server.host, port=http_server.port) == [50_000, 50_000]
+    assert anywhere.run(source, host=http_server.host, port=http_server.port) == [50_000, 50_000]
 
 
-def test_urllib_request_follows_redirects_and_reports_status(programs, http_server):
+def test_urllib_request_follows_redirects_and_reports_status(anywhere, http_server):
     source = """
 import urllib.error, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -221,7 +292,7 @@ except urllib.error.HTTPError as error:
     code = error.code
 [redirected, code]
 """
-    redirected, code = programs.run(source, host=http_server.host, port=http_server.port)
+    redirected, code = anywhere.run(source, host=http_server.host, port=http_server.port)
     assert redirected == [200, True, "hello from the HTTP server\n"]
     assert code == 404
 
@@ -229,7 +300,7 @@ except urllib.error.HTTPError as error:
 # ── Mail and files ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_smtplib_delivers_a_message(programs, smtp_server):
+def test_smtplib_delivers_a_message(anywhere, smtp_server):
     source = """
 import smtplib
 from email.message import EmailMessage
@@ -239,13 +310,13 @@ message.set_content("from a page\\n" * 1000)
 with smtplib.SMTP(host, port, timeout=10) as mail:
     mail.send_message(message)
 """
-    programs.run(source, host=smtp_server.host, port=smtp_server.port)
+    anywhere.run(source, host=smtp_server.host, port=smtp_server.port)
     [mail] = smtp_server.messages
     assert (mail.sender, mail.recipients) == ("page@example.org", ["you@example.org"])
     assert mail.content.count(b"from a page") == 1000
 
 
-def test_ftplib_lists_fetches_and_stores_in_passive_mode(programs, ftp_server):
+def test_ftplib_lists_fetches_and_stores_in_passive_mode(anywhere, ftp_server):
     source = """
 import ftplib, hashlib, io
 with ftplib.FTP(timeout=10) as ftp:
@@ -261,7 +332,7 @@ with ftplib.FTP(timeout=10) as ftp:
 """
     import hashlib
 
-    names, digest, size = programs.run(
+    names, digest, size = anywhere.run(
         source,
         host=ftp_server.host,
         port=ftp_server.port,

@@ -21,6 +21,7 @@ import paho.mqtt.client
 import pymysql
 import pytest
 import redis
+import websockets.sync.client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.http_site import HELLO
@@ -160,6 +161,13 @@ def test_http_redirects_refuses_and_cuts(http_server):
         pytest.raises(http.client.IncompleteRead),
     ):
         response.read()
+
+
+def test_websocket_echo_sends_every_message_back(websocket_echo):
+    with websockets.sync.client.connect(websocket_echo.url, max_size=None, proxy=None) as connection:
+        for message in ("hello", b"", pattern(2_000_000)):
+            connection.send(message)
+            assert connection.recv(timeout=10) == message
 
 
 def test_echo_sends_back(echo_server):

@@ -11,6 +11,7 @@ from tests.servers.messages import MqttServer, SmtpServer, SyslogServer
 from tests.servers.names import DnsServer
 from tests.servers.process import ROOT, ServerError, ServerProcess, required
 from tests.servers.proxy import ProxyProcess
+from tests.servers.websocket import WebSocketEcho
 
 __all__ = [
     "ROOT",
@@ -25,5 +26,6 @@ __all__ = [
     "ServerProcess",
     "SmtpServer",
     "SyslogServer",
+    "WebSocketEcho",
     "required",
 ]

@@ -4,22 +4,32 @@
  */
 
 import { Connection } from "./connection.js";
+import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
-import { SocketFileSystem, missingParts } from "./sockfs.js";
+import { Listener } from "./listener.js";
+import { SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
+import { forC } from "./sockfs/opensocket.js";
+import { Watchlist } from "./watchlist.js";
 
 export { missingParts };
 
-/** @typedef {import("./wire.js").Frame} Frame */
+/**
+ * @typedef {import("./endpoint.js").Answered} Answered
+ * @typedef {import("./wire.js").Frame} Frame
+ * @typedef {import("./sockfs/opensocket.js").OpenSocket} OpenSocket
+ * @typedef {any} Reply the answer's fields, or {error: code, message}; a promise, which
+ *   never rejects, where that is not known yet
+ */
 
 /**
- * Reach the proxy.
+ * Reach the proxy, unless the page is to be its own network.
  * @param {any} module Pyodide's Emscripten module
- * @param {{url: string, token: string, agent: string, errno: Record<string, number>}} options
+ * @param {{url: string, token: string, agent: string, errno: Record<string, number>}} options an empty url for none
  * @returns {Promise<Network>}
  */
 export async function open(module, { url, token, agent, errno }) {
-  const connection = new Connection(url, token, agent);
-  await connection.open();
+  const connection = url ? new Connection(url, token, agent) : null;
+  await connection?.open();
   return new Network(new SocketFileSystem(module, connection, errno));
 }
 
@@ -37,7 +47,7 @@ class Network {
 
   close() {
     this.system.unmount();
-    this.connection.close();
+    this.connection?.close();
   }
 
   /** Whether a blocking call made now could wait. */
@@ -45,8 +55,10 @@ class Network {
     return this.system.suspends;
   }
 
+  // ── Names ──────────────────────────────────────────────────────────────────────────────────────────
+
   /**
-   * Ask the proxy for addresses of a name and the port of a service.
+   * Ask for addresses of a name and the port of a service.
    * @param {string} host @param {string} service either may be empty
    * @param {number} family 4, 6 or 0
    */
@@ -55,24 +67,20 @@ class Network {
   }
 
   /**
-   * Ask the proxy for the names of an address and a port.
+   * Ask for the names of an address and a port.
    * @param {number} family @param {string} host @param {number} port @param {boolean} datagram
    */
   reverse(family, host, port, datagram) {
     return this.#request({ type: "reverse", address: { family, host, port }, datagram: Number(datagram) });
   }
 
-  /**
-   * @param {Omit<Frame, "socket">} frame
-   * @returns {Promise<any>} the answer's fields, or {error: code, message}; it never rejects
-   */
+  /** @param {Omit<Frame, "socket">} frame */
   #request(frame) {
-    return new Promise((resolve) => {
-      this.connection.session.request(/** @type {any} */ (frame), (error, answer) => {
-        resolve(error ? { error: error.code, message: error.message } : answer);
-      });
-    });
+    const network = this.connection?.session ?? this.system.local;
+    return reply((answered) => network.request(frame, answered));
   }
+
+  // ── Making sockets, and giving them addresses ──────────────────────────────────────────────────────
 
   /**
    * Family, kind and protocol of a socket, which Emscripten's getsockopt does not tell.
@@ -83,30 +91,74 @@ class Network {
     return sock ? [sock.family, sock.type, sock.protocol] : undefined;
   }
 
-  /**
-   * Start to connect a socket; Pyodide's _socket is built without IPv6 and refuses its addresses.
-   * @param {number} fd @param {string} host @param {number} port
-   * @returns {string} name of the errno, or empty
-   */
-  connect(fd, host, port) {
-    const sock = this.system.find(fd);
-    if (!sock) return "EBADF";
-    try {
-      sock.connect(host, port);
-      return "";
-    } catch (error) {
-      return error instanceof SocketError ? error.code : "EIO";
-    }
+  /** Descriptors of two sockets that are connected within the page; or an errno's name. @param {number} type */
+  pair(type) {
+    return this.#attempt(() => this.system.pair(type).map((sock) => sock.stream.fd));
+  }
+
+  /** @param {number} fd @param {string} host empty for every address @param {number} port 0 for a free one */
+  bind(fd, host, port) {
+    return this.#ask(fd, (sock, answered) => sock.bind(host, port, answered));
+  }
+
+  /** @param {number} fd @param {number} backlog */
+  listen(fd, backlog) {
+    return this.#ask(fd, (sock, answered) => sock.listen(backlog, (error) => answered(error, DONE)));
   }
 
   /**
-   * Addresses of both ends, each host and port, or undefined; for IPv6 as above.
+   * The descriptor of a connection that came in, or an errno's name.
+   * @param {number} fd
+   * @returns {number | string}
+   */
+  accept(fd) {
+    return this.#attempt(() => {
+      const sock = this.system.find(fd);
+      if (!sock) throw new SocketError("EBADF");
+      return this.system.accept(sock).stream.fd;
+    });
+  }
+
+  /**
+   * Start to connect a stream, which is decided when it is writable; or ask for the one peer of a datagram
+   * socket.
+   * @param {number} fd @param {string} host @param {number} port
+   */
+  connect(fd, host, port) {
+    return this.#ask(fd, (sock, answered) => sock.connect(host, port, (error) => answered(error, DONE)));
+  }
+
+  /**
+   * Addresses of both ends, each host and port, or undefined.
    * @param {number} fd
    */
   addresses(fd) {
     const sock = this.system.find(fd);
     if (!sock) return undefined;
     return [[sock.saddr, sock.sport], sock.daddr === undefined ? undefined : [sock.daddr, sock.dport]];
+  }
+
+  /** Settled when the addresses are known that are still being asked for; undefined if none are. @param {number} fd */
+  settled(fd) {
+    const socket = this.system.find(fd)?.socket;
+    return socket?.settling ? new Promise((resolve) => socket.whenSettled(() => resolve(DONE))) : undefined;
+  }
+
+  // ── Options and states ─────────────────────────────────────────────────────────────────────────────
+
+  /** What an option was set to, as a list of texts. @param {number} fd @param {string} name in C */
+  option(fd, name) {
+    return this.system.find(fd)?.socket.options.get(name);
+  }
+
+  /** @param {number} fd @param {string} name in C @param {string[]} values docs/protocol.md says which */
+  setOption(fd, name, values) {
+    return this.#ask(fd, (sock, answered) => sock.socket.setOption(name, [...values], answered));
+  }
+
+  /** Whether it accepts connections. @param {number} fd */
+  listening(fd) {
+    return this.system.find(fd)?.socket instanceof Listener;
   }
 
   /**
@@ -118,34 +170,110 @@ class Network {
     return error ? [error.code, error.message] : undefined;
   }
 
+  // ── Data ───────────────────────────────────────────────────────────────────────────────────────────
+
   /**
-   * Bytes a socket could read now, left where they are.
+   * Bytes that could be read now, left where they are.
    * @param {number} fd @param {number} limit
    */
   peek(fd, limit) {
-    return this.system.find(fd)?.socket.peek(limit);
+    const socket = this.system.find(fd)?.socket;
+    return socket instanceof Listener ? undefined : socket?.peek(limit);
   }
+
+  /** Whence the datagram came that was read or seen last, host and port, and how long it was. @param {number} fd */
+  sender(fd) {
+    const socket = this.system.find(fd)?.socket;
+    const last = socket instanceof DatagramSocket ? socket.last : null;
+    return last ? [forC(last.address), last.address.port, last.data.length] : undefined;
+  }
+
+  /**
+   * Send one datagram; the number of its bytes, or an errno's name.
+   * @param {number} fd @param {any} data a buffer of Python's @param {string} host numeric @param {number} port
+   */
+  sendTo(fd, data, host, port) {
+    const buffer = data.getBuffer("u8");
+    try {
+      return this.#attempt(() => {
+        const sock = this.system.find(fd);
+        if (!sock) throw new SocketError("EBADF");
+        return sock.sendTo(buffer.data, host, port);
+      });
+    } finally {
+      buffer.release();
+    }
+  }
+
+  /** For an event loop: see Watchlist. @param {() => void} wake */
+  watchlist(wake) {
+    return new Watchlist(this.system, wake);
+  }
+
+  // ── Status ─────────────────────────────────────────────────────────────────────────────────────────
 
   status() {
     const { connection } = this;
-    const session = connection.current;
+    const session = connection?.current;
     return {
-      url: connection.url,
-      proxy: connection.agent,
-      state: session.state,
-      roundTrip: connection.roundTrip ?? undefined,
-      reconnects: connection.reconnects,
-      buffered: session.link.buffered,
+      url: connection?.url ?? "",
+      proxy: connection?.agent ?? "",
+      state: session?.state ?? "local",
+      roundTrip: connection?.roundTrip ?? undefined,
+      reconnects: connection?.reconnects ?? 0,
+      buffered: session?.link.buffered ?? 0,
       sockets: this.system.sockets.map(({ stream, socket, family }) => ({
         fd: stream.fd,
         family,
+        kind: socket.datagram ? "datagram" : "stream",
         state: socket.state,
         local: socket.local ? [socket.local.host, socket.local.port] : undefined,
         peer: socket.peer ? [socket.peer.host, socket.peer.port] : undefined,
         received: socket.bytesReceived,
         sent: socket.bytesSent,
-        queued: socket.available,
+        queued: socket instanceof Listener ? socket.waiting : socket.available,
+        dropped: socket instanceof DatagramSocket ? socket.dropped : 0,
       })),
     };
   }
+
+  // ── Within ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** @param {number} fd @param {(sock: OpenSocket, answered: Answered) => void} question @returns {Reply} */
+  #ask(fd, question) {
+    const sock = this.system.find(fd);
+    if (!sock) return { error: "EBADF", message: "" };
+    return reply((answered) => question(sock, answered));
+  }
+
+  /**
+   * What a call gives, or the errno's name of what it throws.
+   * @template T
+   * @param {() => T} call
+   * @returns {T | string}
+   */
+  #attempt(call) {
+    try {
+      return call();
+    } catch (error) {
+      if (error instanceof SocketError) return error.code;
+      const number = /** @type {any} */ (error).errno;
+      return Object.entries(this.system.errno).find(([, value]) => value === number)?.[0] ?? "EIO";
+    }
+  }
+}
+
+const DONE = { type: "done", socket: 0 };
+
+/** @param {(answered: Answered) => void} question @returns {Reply} */
+function reply(question) {
+  /** @type {object | undefined} */
+  let answer;
+  /** @type {((answer: object) => void) | undefined} */
+  let settle;
+  question((error, frame) => {
+    answer ??= error ? { error: error.code, message: error.message } : /** @type {Frame} */ (frame);
+    settle?.(answer);
+  });
+  return answer ?? new Promise((resolve) => (settle = resolve));
 }

@@ -62,7 +62,7 @@ export function parseIPv4(host) {
 }
 
 /** The 32 bits of an IPv4 address mapped into IPv6 (::ffff:0:0/96), or null. @param {string} host */
-function mappedIPv4(host) {
+export function mappedIPv4(host) {
   const groups = groupsOfIPv6(host);
   if (!groups || groups.slice(0, 5).some(Boolean) || groups[5] !== 0xffff) return null;
   return groups[6] * 0x10000 + groups[7];

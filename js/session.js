@@ -7,7 +7,7 @@
 import { ProtocolError, SocketError } from "./errors.js";
 import { Link } from "./link.js";
 import { Budget, WINDOW_INITIAL } from "./window.js";
-import { VERSION, encodeFrame, encodeMessage, framesOf } from "./wire.js";
+import { LAYOUTS, VERSION, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /**
  * fresh: no proxy has welcomed it yet; attached: a carrier moves its messages; detached: it waits for one.
@@ -32,14 +32,19 @@ const BURST_SIZE = 16 * 1024;
 /** Requests that may be unanswered at once. */
 const REQUESTS_MAX = 256;
 
+/** Kinds of frames whose `socket` is the id of a request. */
+const REQUEST_KINDS = new Set(
+  ["resolve", "reverse", "bind", "listen", "associate", "option"].map((type) => LAYOUTS[type].kind),
+);
+
 /** Most bytes that a proxy may have answered or granted beyond what there is room for. */
 const ANSWERS_MAX = 1 << 20;
 
 /**
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Message} Message
- * @typedef {import("./socket.js").Socket} Socket
- * @typedef {(error: SocketError | null, answer: Frame | null) => void} Answered
+ * @typedef {import("./endpoint.js").AnySocket} AnySocket
+ * @typedef {import("./endpoint.js").Answered} Answered
  * @typedef {object} Surroundings
  * @property {(message: Uint8Array) => void} send hands a message to the carrier in use
  * @property {() => number} now milliseconds, never going back
@@ -57,15 +62,16 @@ export class Session {
   grace = 60_000;
   budget = new Budget(WINDOW_BUDGET);
   link = new Link();
-  /** @type {Map<number, Socket>} */
+  /** By id, those that can be told something. @type {Map<number, AnySocket>} */
   sockets = new Map();
   /** @type {Map<number, Answered>} */
   #requests = new Map();
   #nextSocket = 1;
+  #newestAccepted = 0;
   #nextRequest = 1;
   #lastSent = -Infinity;
   #flushing = false;
-  /** Sockets that wait for room in the link. @type {Set<Socket>} */
+  /** Sockets that wait for room in the link. @type {Set<AnySocket>} */
   #wantRoom = new Set();
 
   /** @param {Surroundings} surroundings */
@@ -211,7 +217,13 @@ export class Session {
       case "resolved":
       case "reversed":
       case "failed":
+      case "bound":
+      case "associated":
+      case "done":
         this.#answer(frame);
+        break;
+      case "accepted":
+        this.#accepted(frame);
         break;
       case "unknown":
         this.#notUnderstood(frame);
@@ -227,24 +239,42 @@ export class Session {
 
   /** The proxy is older than this page. @param {Frame} frame */
   #notUnderstood({ socket, kind }) {
-    const error = new SocketError("EOPNOTSUPP", `the proxy does not know frames of kind ${kind}`);
-    this.sockets.get(socket)?.fail(error);
+    const error = new SocketError("EOPNOTSUPP", `the proxy is too old: it does not know frames of kind ${kind}`);
+    if (REQUEST_KINDS.has(kind)) this.#settle(socket, error, null);
+    else this.sockets.get(socket)?.fail(error);
+  }
+
+  /** A connection came in. @param {Frame} frame @throws {ProtocolError} its id is none for it */
+  #accepted(frame) {
+    if (frame.socket % 2 || frame.socket <= this.#newestAccepted) {
+      throw new ProtocolError(`${frame.socket} is no id for an accepted connection`);
+    }
+    this.#newestAccepted = frame.socket;
+    const listener = this.sockets.get(frame.listener);
+    if (listener) listener.receive(frame);
+    else this.send({ type: "reset", socket: frame.socket, code: "ECONNRESET", message: "" }); // it was closed meanwhile
   }
 
   // ── Sockets ────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Ask the proxy to connect a socket; returns the id of the connection.
-   * @param {Socket} socket
-   * @param {{family: number, host: string, port: number, timeout: number}} target
+   * Send a first frame about a socket (`open`, `connect`), and give it an id unless it has one.
+   * @param {AnySocket} socket
+   * @param {Omit<Frame, "socket">} frame
    * @throws {SocketError} ENETDOWN; EAI_NONAME
    */
-  open(socket, target) {
-    const id = this.#nextSocket;
-    this.#ask({ type: "connect", socket: id, ...target });
+  open(socket, frame) {
+    const id = socket.id || this.#nextSocket;
+    this.#ask(/** @type {Frame} */ ({ ...frame, socket: id }));
+    if (socket.id) return;
     this.#nextSocket += 2; // even ids are the proxy's to give
+    this.adopt(socket, id);
+  }
+
+  /** @param {AnySocket} socket @param {number} id that the proxy, or another socket before it, had given */
+  adopt(socket, id) {
+    socket.id = id;
     this.sockets.set(id, socket);
-    return id;
   }
 
   /** @param {number} id */
@@ -254,7 +284,7 @@ export class Session {
     if (socket) this.#wantRoom.delete(socket);
   }
 
-  /** Tell `socket` when the link has room again. @param {Socket} socket */
+  /** Tell `socket` when the link has room again. @param {AnySocket} socket */
   watchRoom(socket) {
     if (this.room <= 0) this.#wantRoom.add(socket);
   }
@@ -305,11 +335,15 @@ export class Session {
 
   /** @param {Frame} frame */
   #answer(frame) {
-    const answered = this.#requests.get(frame.socket);
-    if (!answered) return;
-    this.#requests.delete(frame.socket);
-    if (frame.type === "failed") answered(new SocketError(frame.code, frame.message), null);
-    else answered(null, frame);
+    if (frame.type === "failed") this.#settle(frame.socket, new SocketError(frame.code, frame.message), null);
+    else this.#settle(frame.socket, null, frame);
+  }
+
+  /** @param {number} request @param {SocketError | null} error @param {Frame | null} answer */
+  #settle(request, error, answer) {
+    const answered = this.#requests.get(request);
+    this.#requests.delete(request);
+    answered?.(error, answer);
   }
 
   /** @param {string} event */

@@ -1,23 +1,15 @@
 /**
- * One TCP socket as the page's program sees it: state, queue, windows, readiness. Pure.
+ * One stream socket as the page's program sees it: state, queue, windows. Pure.
  *
- * It behaves as a socket on Linux does. Nothing here waits: what cannot be done now throws EAGAIN, and
- * `watch()` tells when to try again.
+ * It behaves as a TCP socket on Linux does, whether the network that carries it is a proxy or the page itself.
  * @module
  */
 
+import { ERROR, Endpoint, HANGUP, IPV4, PEER_FINISHED, READABLE, UNIX, WRITABLE } from "./endpoint.js";
 import { ProtocolError, SocketError } from "./errors.js";
 import { MESSAGE_TARGET } from "./link.js";
-import { groupsOfIPv6, parseIPv4 } from "./names.js";
 import { ByteQueue } from "./queue.js";
 import { Budget, ReceiveWindow, SendWindow } from "./window.js";
-
-/** What a socket is ready for; the bits are those of poll(). */
-export const READABLE = 1;
-export const WRITABLE = 4;
-export const ERROR = 8;
-export const HANGUP = 16;
-export const PEER_FINISHED = 0x2000;
 
 /** What each state is ready for beside what its queue and windows say. */
 const READINESS = {
@@ -38,7 +30,7 @@ const READINESS = {
  * @type {Record<State, {[event: string]: State}>}
  */
 export const TRANSITIONS = {
-  idle: { connect: "connecting", close: "closed" },
+  idle: { connect: "connecting", refused: "idle", close: "closed" },
   connecting: { connected: "established", refused: "idle", close: "closed" },
   established: { end: "closeWait", shutdown: "finWait", reset: "failed", close: "closed" },
   closeWait: { shutdown: "finished", reset: "failed", close: "closed" },
@@ -52,69 +44,68 @@ export const TRANSITIONS = {
 const DATA_MAX = MESSAGE_TARGET;
 
 /**
+ * @typedef {import("./endpoint.js").Network} Network
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Address} Address
- * @typedef {import("./session.js").Session} Session
- * @typedef {{mask: number, callback: () => void}} Watcher
  */
 
-export class Socket {
-  /** Names this connection on the wire; a socket that connects again gets a new one. */
-  id = 0;
+export class Socket extends Endpoint {
   /** @type {State} */
   state = "idle";
-  /** @type {Address | null} */
-  local = null;
-  /** @type {Address | null} */
-  peer = null;
-  bytesReceived = 0;
-  bytesSent = 0;
-  /** Error that the next operation, or SO_ERROR, reports once. @type {SocketError | null} */
-  error = null;
-  /** The last error that was reported, for those who want its sentence. @type {SocketError | null} */
-  reported = null;
   #readShut = false;
   /** Whether the peer's end has come: it stays readable, whatever becomes of the connection. */
   #peerFinished = false;
   #queue = new ByteQueue();
-  /** What carries the connection; there is none before `connect`. @type {Session | null} */
-  #session = null;
   #incoming = new ReceiveWindow(new Budget(0));
   #outgoing = new SendWindow(0);
-  #family = 0;
-  /** @type {Set<Watcher>} */
-  #watchers = new Set();
+
+  /** @param {number} [family] */
+  constructor(family = IPV4) {
+    super(family, false);
+  }
+
+  /**
+   * A connection that came in to a listener.
+   * @param {Network} network @param {Address} local @param {Address} peer
+   * @param {Map<string, string[]>} [options] the listener's, which it has too, as on Linux
+   */
+  static accepted(network, local, peer, options) {
+    const socket = new Socket(local.family);
+    socket.#prepare(socket.carriedBy(network));
+    socket.options = new Map(options);
+    socket.#turn("connect");
+    socket.#connected(local, peer);
+    return socket;
+  }
 
   // ── What the program does ──────────────────────────────────────────────────────────────────────────
 
   /**
    * Start to connect; `watch(WRITABLE)` tells when it is decided.
-   * @param {Session} session what is to carry the connection
-   * @param {{family: number, host: string, port: number, timeout: number}} target family 4, 6 or 0;
-   *   timeout in ms, 0 for the proxy's own
+   * @param {Network} network what is to carry the connection; one that was bound keeps its own
+   * @param {{host: string, port: number, timeout: number}} target timeout in ms, 0 for the network's own
    * @throws {SocketError} EALREADY, EISCONN, ENETDOWN; EAI_NONAME if the host cannot be a name
    */
-  connect(session, target) {
-    if (this.state === "connecting") throw this.#report(new SocketError("EALREADY"));
-    if (this.state !== "idle") throw this.#report(new SocketError("EISCONN"));
-    try {
-      this.id = session.open(this, target);
-    } catch (error) {
-      throw this.#report(/** @type {SocketError} */ (error));
-    }
+  connect(network, target) {
+    if (this.state === "connecting") throw this.report(new SocketError("EALREADY"));
+    if (this.state !== "idle") throw this.report(new SocketError("EISCONN"));
     this.error = null;
     this.#turn("connect");
-    this.#session = session;
-    this.#family = target.family;
-    this.#incoming = new ReceiveWindow(session.budget);
+    try {
+      if (this.options.size) this.open(network);
+      const carrying = this.carriedBy(network);
+      this.#prepare(carrying);
+      carrying.open(this, { type: "connect", family: this.family, ...target });
+    } catch (error) {
+      this.#turn("refused");
+      throw this.report(/** @type {SocketError} */ (error));
+    }
   }
 
-  /** Take the error that is waiting, as getsockopt(SO_ERROR) does. */
-  takeError() {
-    const { error } = this;
-    this.error = null;
-    if (error) this.#report(error);
-    return error;
+  /** @param {Network} network */
+  #prepare(network) {
+    this.#incoming = new ReceiveWindow(network.budget);
+    this.#outgoing = new SendWindow(network.peerWindow);
   }
 
   /**
@@ -128,8 +119,8 @@ export class Socket {
       this.#consumed(data.length);
       return data;
     }
-    if (!this.#peerFinished) this.#raiseError();
-    if (this.state === "idle") throw this.#report(new SocketError("ENOTCONN"));
+    if (!this.#peerFinished) this.raiseError();
+    if (this.state === "idle") throw this.report(new SocketError("ENOTCONN"));
     if (limit > 0 && !(this.readiness & READABLE)) throw new SocketError("EAGAIN");
     return NOTHING;
   }
@@ -145,13 +136,13 @@ export class Socket {
    * @throws {SocketError} EAGAIN if none can be sent yet, EPIPE, or what broke the connection
    */
   write(data) {
-    this.#raiseError();
+    this.raiseError();
     if (this.state === "connecting") throw new SocketError("EAGAIN");
-    if (!this.#sends) throw this.#report(new SocketError("EPIPE"));
+    if (!this.sends) throw this.report(new SocketError(this.#unsendable));
     const size = Math.min(data.length, this.#sendable);
     if (size === 0 && data.length > 0) throw new SocketError("EAGAIN");
     for (let at = 0; at < size; at += DATA_MAX) {
-      this.#session?.sendData(this.id, data.subarray(at, Math.min(at + DATA_MAX, size)));
+      this.network?.sendData(this.id, data.subarray(at, Math.min(at + DATA_MAX, size)));
     }
     this.#outgoing.sent(size);
     this.bytesSent += size;
@@ -165,29 +156,49 @@ export class Socket {
    */
   shutdown({ read, write }) {
     if (this.state === "idle" || this.state === "connecting" || this.state === "failed") {
-      throw this.#report(new SocketError("ENOTCONN"));
+      throw this.report(new SocketError("ENOTCONN"));
     }
     if (read) this.#readShut = true;
-    if (write && this.#sends) {
+    if (write && this.sends) {
       this.#turn("shutdown");
-      this.#tell({ type: "shutdown" });
+      this.tell({ type: "shutdown" });
     }
-    this.#wake();
+    this.wake();
   }
 
-  /** Let go of the connection. What was written still goes out, unless data was left unread (RFC 2525 §2.17). */
+  /**
+   * Let go of the connection. What was written still goes out, unless data was left unread (RFC 2525 §2.17) or
+   * SO_LINGER says to wait for nothing.
+   */
   close() {
+    const [linger, seconds] = this.options.get("SO_LINGER") ?? [];
+    if (this.#queue.length || (linger === "1" && seconds === "0")) this.abort();
+    else this.#leave({ type: "close" });
+  }
+
+  /** Break the connection off: its peer sees a reset. */
+  abort() {
+    const known = this.state !== "idle" && this.state !== "failed";
+    this.#leave(known ? { type: "reset", code: "ECONNRESET", message: "" } : { type: "close" });
+  }
+
+  /** @param {Omit<Frame, "socket">} farewell */
+  #leave(farewell) {
     if (this.state === "closed") return;
-    const connected = this.state !== "idle" && this.state !== "failed";
-    if (connected && this.#queue.length) {
-      this.#tell({ type: "reset", code: "ECONNRESET", message: "" });
-    } else if (connected) {
-      this.#tell({ type: "close" });
-    }
+    if (this.id && this.state !== "failed") this.tell(farewell);
     this.#turn("close");
     this.#queue.clear();
-    this.#release();
-    this.#wake();
+    this.#end();
+    this.wake();
+  }
+
+  /** Have its window follow SO_RCVBUF. @param {string} name @param {string[]} values */
+  keepOption(name, [value]) {
+    if (name === "SO_LINGER") return true;
+    if (name !== "SO_RCVBUF") return false;
+    const credit = this.#incoming.resize(Number(value));
+    if (credit && this.#receives) this.tell({ type: "window", credit });
+    return true;
   }
 
   // ── What the program waits for ─────────────────────────────────────────────────────────────────────
@@ -197,51 +208,16 @@ export class Socket {
     return this.#queue.length;
   }
 
-  /** What can be done without waiting: READABLE, WRITABLE, ERROR, HANGUP, PEER_FINISHED. */
   get readiness() {
     let ready = READINESS[this.state];
     if (this.#queue.length || this.#readShut) ready |= READABLE;
     if (this.#readShut) ready |= PEER_FINISHED;
     // What was shut down is writable: the attempt fails at once, with EPIPE.
-    if (this.#sends ? this.#sendable > 0 : this.state === "finWait" || this.state === "finished") {
+    if (this.sends ? this.#sendable > 0 : this.state === "finWait" || this.state === "finished") {
       ready |= WRITABLE;
     }
     if (this.error) ready |= READABLE | WRITABLE | ERROR;
     return ready;
-  }
-
-  /**
-   * Call back once the socket is ready for any of `mask`, or broken. Returns a function that forgets it.
-   * @param {number} mask
-   * @param {() => void} callback
-   */
-  watch(mask, callback) {
-    const watcher = { mask: mask | ERROR | HANGUP, callback };
-    this.#watchers.add(watcher);
-    this.#watchRoom();
-    return () => {
-      this.#watchers.delete(watcher);
-    };
-  }
-
-  /** Windows of the session have opened. */
-  roomChanged() {
-    this.#wake();
-  }
-
-  #wake() {
-    if (!this.#watchers.size) return;
-    const ready = this.readiness;
-    for (const watcher of [...this.#watchers]) {
-      if (watcher.mask & ready && this.#watchers.delete(watcher)) watcher.callback();
-    }
-    this.#watchRoom();
-  }
-
-  /** Whoever waits to write is also to be told when the link, which all sockets share, has room again. */
-  #watchRoom() {
-    if (!this.#sends) return;
-    for (const { mask } of this.#watchers) if (mask & WRITABLE) this.#session?.watchRoom(this);
   }
 
   // ── What the proxy says ────────────────────────────────────────────────────────────────────────────
@@ -271,36 +247,45 @@ export class Socket {
       default:
         throw new ProtocolError(`${frame.type} is nothing to tell a socket`);
     }
-    this.#wake();
+    this.wake();
   }
 
   /** The connection, or the attempt to make it, is over. @param {SocketError} error */
   fail(error) {
     if (this.state === "closed" || this.state === "failed") return;
-    this.error = error;
-    this.#turn(this.state === "connecting" ? "refused" : "reset");
-    this.#release();
-    this.#wake();
+    // Linux's tcp_reset: a reset behind the peer's end says that nobody reads any more.
+    const broken = this.state === "closeWait" && error.code === "ECONNRESET";
+    this.error = broken ? new SocketError("EPIPE", error.message) : error;
+    const connected = this.state !== "connecting" && this.state !== "idle";
+    this.#turn(connected ? "reset" : "refused");
+    this.#end();
+    if (!connected) this.local = null; // it may connect again, and is then another on the wire
+    this.wake();
+  }
+
+  /** Its peer, in this page, is gone: nothing comes, and nobody takes what is sent. */
+  hangUp() {
+    if (this.#receives) {
+      this.#turn("end");
+      this.#peerFinished = true;
+    }
+    if (this.sends) this.#turn("shutdown");
+    this.wake();
   }
 
   /** @param {Address} local @param {Address} peer */
   #connected(local, peer) {
     this.#turn("connected");
-    for (const { family, host } of [local, peer]) {
-      const numeric = family === 4 ? parseIPv4(host) !== null : groupsOfIPv6(host) !== null;
-      if (!numeric || (this.#family && family !== this.#family)) {
-        throw new ProtocolError(`${host} is no IPv${this.#family || family} address`);
-      }
-    }
-    this.local = local;
-    this.peer = peer;
-    this.#outgoing = new SendWindow(this.#session?.peerWindow ?? 0);
+    this.local = this.checked(local);
+    this.peer = this.checked(peer);
+    const size = this.optionNumber("SO_RCVBUF", 0);
+    if (size) this.keepOption("SO_RCVBUF", [String(size)]);
   }
 
   /** @param {Uint8Array} data */
   #received(data) {
     this.#incoming.received(data.length);
-    if (this.state !== "established" && this.state !== "finWait") {
+    if (!this.#receives) {
       throw new ProtocolError(`data for a socket that is ${this.state}`);
     }
     this.bytesReceived += data.length;
@@ -310,8 +295,18 @@ export class Socket {
   // ── Within ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** Whether this state sends: connected, and not shut down by us. */
-  get #sends() {
+  get sends() {
     return this.state === "established" || this.state === "closeWait";
+  }
+
+  /** Whether data may still come. */
+  get #receives() {
+    return this.state === "established" || this.state === "finWait";
+  }
+
+  /** Why nothing can be sent: unix(7) sockets know whether they were ever connected. */
+  get #unsendable() {
+    return this.family === UNIX && this.state === "idle" ? "ENOTCONN" : "EPIPE";
   }
 
   /** @param {string} event */
@@ -323,37 +318,20 @@ export class Socket {
 
   /** Bytes that may be sent now. */
   get #sendable() {
-    return Math.max(0, Math.min(this.#outgoing.credit, this.#session?.room ?? 0));
+    return Math.max(0, Math.min(this.#outgoing.credit, this.network?.room ?? 0));
   }
 
-  /** The id means nothing any more. */
-  #release() {
-    this.#session?.forget(this.id);
+  #end() {
+    this.release();
     this.#incoming.close();
   }
 
   /** @param {number} size bytes that the program has taken */
   #consumed(size) {
-    if (this.state !== "established" && this.state !== "finWait") return; // nothing more will come
-    const now = this.#session?.now() ?? 0;
+    if (!this.#receives) return; // nothing more will come
+    const now = this.network?.now() ?? 0;
     const credit = this.#incoming.consumed(size, this.#queue.length, now);
-    if (credit) this.#tell({ type: "window", credit });
-  }
-
-  /** @param {Omit<Frame, "socket">} frame */
-  #tell(frame) {
-    this.#session?.send(/** @type {Frame} */ ({ ...frame, socket: this.id }));
-  }
-
-  #raiseError() {
-    const error = this.takeError();
-    if (error) throw error;
-  }
-
-  /** @param {SocketError} error */
-  #report(error) {
-    this.reported = error;
-    return error;
+    if (credit) this.tell({ type: "window", credit });
   }
 }
 

@@ -53,14 +53,17 @@ _network: Network | None = None
 _patches = Patches()
 
 
-async def install(url: str, *, token: str | None = None) -> None:
+async def install(url: str | None, *, token: str | None = None) -> None:
     """Give this page's Python a network, through the proxy at ``url``.
+
+    Without a proxy (``install(None)``) the page is a network of its own: its servers and clients meet on
+    127.0.0.1 and ::1, by socket pairs and by paths (AF_UNIX). With one, 127.0.0.1 is the proxy's host.
 
     Installing again replaces the connection made before; sockets open until then fail.
 
     Args:
         url: where the proxy is: ``ws://127.0.0.1:8765/pynet``, or the address it printed when it started,
-            ``http://127.0.0.1:8765/?token=…``.
+            ``http://127.0.0.1:8765/?token=…``; None for no proxy.
         token: the proxy's token, if the address does not hold it.
 
     Raises:
@@ -71,18 +74,21 @@ async def install(url: str, *, token: str | None = None) -> None:
         ValueError: ``url`` is no address of a proxy.
     """
     global _network
-    address, found = proxy_address(url)
+    address, found = ("", "") if url is None else proxy_address(url)
     network = await open_network(
         address, token if token is not None else found, f"pynet-browser/{__version__}"
     )
     uninstall()
-    from pynet_browser.stdlib import names, select, socket
+    from pynet_browser.stdlib import datagrams, endpoints, local, loop, names, options, select, socket
 
     _network = network
     network.mount()
-    names.patch(_patches, network)
+    look_ups = names.Names(network)
+    names.patch(_patches, look_ups)
     select.patch(_patches)
-    socket.patch(_patches, network)
+    for module in (socket, endpoints, datagrams, options, local):
+        module.patch(_patches, network)
+    loop.patch(_patches, network, look_ups)
 
 
 def uninstall() -> None:

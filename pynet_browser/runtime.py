@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable, Generator
 from importlib import resources
 from typing import Any, cast
 
@@ -20,9 +21,81 @@ from pynet_browser.errors import (
     UnsupportedRuntimeError,
 )
 
-__all__ = ["Network", "open_network"]
+__all__ = ["Network", "Reply", "Watchlist", "open_network"]
 
 IN_PAGE = sys.platform == "emscripten"
+
+
+class Reply:
+    """An answer of the page's side that may still be on its way: plain values in a dictionary.
+
+    An answer that says what failed has ``error`` (an errno or EAI name) and ``message``.
+    """
+
+    def __init__(self, call: str, answer: Any) -> None:
+        self._call = call
+        self._answer = answer
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is here."""
+        return not hasattr(self._answer, "then")
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether ``wait`` would not raise."""
+        from pyodide.ffi import can_run_sync
+
+        return self.settled or bool(can_run_sync())
+
+    def wait(self) -> dict[str, Any]:
+        """The answer.
+
+        Raises:
+            BlockingError: it is not here, and waiting is impossible.
+        """
+        if self.settled:
+            return cast(dict[str, Any], self._answer.to_py())
+        from pyodide.ffi import run_sync
+
+        if not self.can_wait:
+            raise BlockingError(self._call)
+        return cast(dict[str, Any], run_sync(self._answer).to_py())
+
+    def __await__(self) -> Generator[Any, Any, dict[str, Any]]:
+        answer = self._answer if self.settled else (yield from self._answer.__await__())
+        return cast(dict[str, Any], answer.to_py())
+
+
+class Watchlist:
+    """Descriptors that an event loop watches for events of ``select.poll``; see ``js/watchlist.js``."""
+
+    def __init__(self, js_network: Any, wake: Callable[[], None]) -> None:
+        from pyodide.ffi import create_proxy
+
+        self._wake = create_proxy(wake)
+        self._js = js_network.watchlist(self._wake)
+
+    def watch(self, fd: int, events: int) -> str:
+        """Watch for these events instead of those before; the name of an errno, or nothing."""
+        return str(self._js.watch(fd, events))
+
+    def forget(self, fd: int) -> None:
+        """Watch it no more."""
+        self._js.forget(fd)
+
+    def take(self) -> list[tuple[int, int]]:
+        """What is ready: descriptors and events. It counts as handled when ``rearm`` is called."""
+        return [tuple(each) for each in self._js.take().to_py()]
+
+    def rearm(self) -> None:
+        """What was taken has been handled; what is still ready wakes again."""
+        self._js.rearm()
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._js.clear()
+        self._wake.destroy()
 
 
 class Network:
@@ -44,8 +117,8 @@ class Network:
         """Whether a blocking call made now could wait."""
         return bool(self._js.suspends)
 
-    def resolve(self, host: str, service: str, family: int) -> dict[str, Any]:
-        """Ask the proxy for addresses; waits.
+    def resolve(self, host: str, service: str, family: int) -> Reply:
+        """Ask for addresses.
 
         Args:
             host: a name, or empty.
@@ -53,26 +126,39 @@ class Network:
             family: 4, 6 or 0 for either.
 
         Returns:
-            ``canonical``, ``port`` and ``addresses`` (each ``family``, ``host``, ``port``), or ``error``
-            (an EAI or errno name) and ``message``.
-
-        Raises:
-            BlockingError: waiting is impossible here.
+            ``canonical``, ``port`` and ``addresses`` (each ``family``, ``host``, ``port``).
         """
-        return self._answer("getaddrinfo", self._js.resolve(host, service, family))
+        return Reply("getaddrinfo", self._js.resolve(host, service, family))
 
-    def reverse(self, family: int, host: str, port: int, *, datagram: bool) -> dict[str, Any]:
-        """Ask the proxy for the names of an address and a port: ``host`` and ``service``; waits."""
-        return self._answer("getnameinfo", self._js.reverse(family, host, port, datagram))
+    def reverse(self, family: int, host: str, port: int, *, datagram: bool) -> Reply:
+        """Ask for the names of an address and a port: ``host`` and ``service``."""
+        return Reply("getnameinfo", self._js.reverse(family, host, port, datagram))
 
     def describe(self, fd: int) -> tuple[int, int, int] | None:
         """Family, kind and protocol of one of our sockets."""
         described = self._js.describe(fd)
         return cast(tuple[int, int, int], tuple(described)) if described else None
 
-    def connect(self, fd: int, host: str, port: int) -> str:
-        """Start to connect; the name of an errno if that is not possible, or nothing."""
-        return str(self._js.connect(fd, host, port))
+    def pair(self, kind: int) -> tuple[int, int] | str:
+        """Descriptors of two sockets connected within the page, or the name of an errno."""
+        pair = self._js.pair(kind)
+        return pair if isinstance(pair, str) else (pair[0], pair[1])
+
+    def bind(self, fd: int, host: str, port: int) -> Reply:
+        """Ask for an address: an empty host for every address, port 0 for a free one."""
+        return Reply("bind", self._js.bind(fd, host, port))
+
+    def listen(self, fd: int, backlog: int) -> Reply:
+        """Ask to accept connections."""
+        return Reply("listen", self._js.listen(fd, backlog))
+
+    def accept(self, fd: int) -> int | str:
+        """The descriptor of a connection that came in, or the name of an errno."""
+        return cast(int | str, self._js.accept(fd))
+
+    def connect(self, fd: int, host: str, port: int) -> Reply:
+        """Start to connect a stream, which is decided when it is writable; or ask for a datagram's peer."""
+        return Reply("connect", self._js.connect(fd, host, port))
 
     def addresses(self, fd: int) -> tuple[tuple[str, int], tuple[str, int] | None] | None:
         """This end and the other end of one of our sockets, as far as there are."""
@@ -81,6 +167,26 @@ class Network:
             return None
         local, peer = addresses.to_py()
         return (local[0], local[1]), (peer[0], peer[1]) if peer else None
+
+    def settled(self, fd: int) -> Reply | None:
+        """To wait until the addresses are known that are still being asked for; None if none are."""
+        promise = self._js.settled(fd)
+        return Reply("getsockname", promise) if promise else None
+
+    def option(self, fd: int, name: str) -> list[str] | None:
+        """What an option was set to."""
+        values = self._js.option(fd, name)
+        return cast(list[str], values.to_py()) if values is not None else None
+
+    def set_option(self, fd: int, name: str, values: list[str]) -> Reply:
+        """Set an option by its name in C; docs/protocol.md says which values each has."""
+        from pyodide.ffi import to_js
+
+        return Reply("setsockopt", self._js.setOption(fd, name, to_js(values)))
+
+    def listening(self, fd: int) -> bool:
+        """Whether it accepts connections."""
+        return bool(self._js.listening(fd))
 
     def explain(self, fd: int) -> tuple[str, str] | None:
         """Code and sentence of the last error that the socket reported."""
@@ -92,21 +198,32 @@ class Network:
         data = self._js.peek(fd, limit)
         return cast(bytes, data.to_bytes()) if data is not None else None
 
+    def sender(self, fd: int) -> tuple[str, int, int] | None:
+        """Whence the datagram came that was read or seen last, host and port, and how long it was."""
+        sender = self._js.sender(fd)
+        return (sender[0], sender[1], sender[2]) if sender else None
+
+    def send_to(self, fd: int, data: memoryview, host: str, port: int) -> int | str:
+        """Send one datagram to a numeric address; the number of bytes, or the name of an errno."""
+        from pyodide.ffi import create_proxy
+
+        proxy = create_proxy(data)
+        try:
+            return cast(int | str, self._js.sendTo(fd, proxy, host, port))
+        finally:
+            proxy.destroy()
+
+    def watchlist(self, wake: Callable[[], None]) -> Watchlist:
+        """What an event loop watches descriptors with; ``wake`` is called when some have become ready."""
+        return Watchlist(self._js, wake)
+
     def status(self) -> dict[str, Any]:
         """The connection to the proxy and each open socket, as plain values."""
         return cast(dict[str, Any], self._js.status().to_py())
 
-    @staticmethod
-    def _answer(call: str, promise: Any) -> dict[str, Any]:
-        from pyodide.ffi import can_run_sync, run_sync
-
-        if not can_run_sync():
-            raise BlockingError(call)
-        return cast(dict[str, Any], run_sync(promise).to_py())
-
 
 async def open_network(url: str, token: str, agent: str) -> Network:
-    """Load the page's side and reach the proxy.
+    """Load the page's side and reach the proxy; with an empty ``url`` the page is its own network.
 
     Raises:
         NotInBrowserError: this Python is not Pyodide.

@@ -16,24 +16,28 @@ class SocketStatus:
 
     Attributes:
         fd: its file descriptor.
-        family: ``AF_INET`` or ``AF_INET6``.
-        state: idle, connecting, established, closeWait (the peer has finished sending), finWait (we have),
-            finished (both) or failed.
+        family: ``AF_INET``, ``AF_INET6`` or ``AF_UNIX``.
+        kind: ``stream`` or ``datagram``.
+        state: of streams idle, connecting, established, closeWait (the peer has finished sending), finWait
+            (we have), finished (both), listening or failed; of datagram sockets open.
         local: host and port at the proxy's end, when connected.
         peer: host and port of the other end, when connected.
         received: bytes that came in.
         sent: bytes that were given to the proxy.
-        queued: bytes that came in and were not read.
+        queued: bytes that came in and were not read; of a listener, connections that were not accepted.
+        dropped: datagrams that were thrown away, by the page or by the proxy.
     """
 
     fd: int | None
     family: int
+    kind: str
     state: str
     local: tuple[str, int] | None
     peer: tuple[str, int] | None
     received: int
     sent: int
     queued: int
+    dropped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,10 @@ class Status:
 
     Attributes:
         installed: whether there is one; if not, all else is empty.
-        url: the proxy's address.
+        url: the proxy's address; empty if the page is its own network.
         proxy: what the proxy calls itself.
-        state: ``attached``; ``detached`` while a lost connection is being replaced; ``closed``.
+        state: ``attached``; ``detached`` while a lost connection is being replaced; ``closed``; ``local``
+            without a proxy.
         round_trip: seconds to the proxy and back, as last measured.
         reconnects: how often the connection to the proxy was replaced.
         buffered: bytes that wait to be sent or acknowledged.
@@ -101,7 +106,8 @@ class Status:
         round_trip = "" if self.round_trip is None else f", round trip {self.round_trip * 1000:.1f} ms"
         waiting = "blocking calls can wait here" if self.blocking else "blocking calls cannot wait here"
         sockets = "1 socket" if len(self.sockets) == 1 else f"{len(self.sockets)} sockets"
-        return f"{self.url} ({self.proxy}): {self.state}{round_trip}; {sockets}; {waiting}"
+        where = f"{self.url} ({self.proxy}): {self.state}" if self.url else "within this page"
+        return f"{where}{round_trip}; {sockets}; {waiting}"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [

@@ -2,26 +2,32 @@
 
 Patched in ``_socket``, whose functions ``socket``'s own call, and in ``socket``, where programs find them.
 What can be told without asking (numeric addresses, ports that are numbers) is told without asking.
+
+Look-ups are generators: they yield what is to be asked and are sent the answer, so that one piece of code
+serves those who wait by suspending and those who await.
 """
 
 from __future__ import annotations
 
 import _socket
-import errno
-import os
 import socket
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from pynet_browser.errors import PolicyError
+from pynet_browser.stdlib.addresses import numeric_address
+from pynet_browser.stdlib.failures import checked, gaierror
 from pynet_browser.stdlib.patches import Patches
 
 if TYPE_CHECKING:
-    from pynet_browser.runtime import Network
+    from pynet_browser.runtime import Network, Reply
 
-__all__ = ["numeric_address", "patch"]
+__all__ = ["Names", "patch"]
+
+T = TypeVar("T")
 
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 AddressInfo: TypeAlias = tuple[int, int, int, str, SocketAddress]
+LookUp: TypeAlias = "Generator[Reply, dict[str, Any], T]"
 
 FAMILIES: dict[int, int] = {socket.AF_UNSPEC: 0, socket.AF_INET: 4, socket.AF_INET6: 6}
 AF_OF: dict[int, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -35,20 +41,15 @@ KINDS = (
 )
 """What an address can be used for, in the order of glibc's answers."""
 
-GAI_MESSAGES = {
-    "EAI_NONAME": "Name or service not known",
-    "EAI_AGAIN": "Temporary failure in name resolution",
-    "EAI_FAIL": "Non-recoverable failure in name resolution",
-    "EAI_FAMILY": "ai_family not supported",
-    "EAI_SOCKTYPE": "ai_socktype not supported",
-    "EAI_SERVICE": "Servname not supported for ai_socktype",
+CONTRADICTIONS = {
+    (socket.SOCK_STREAM, socket.IPPROTO_UDP),
+    (socket.SOCK_DGRAM, socket.IPPROTO_TCP),
 }
-"""The sentences of glibc, which programs and people know."""
+"""What glibc knows no use for."""
 
 
-def patch(patches: Patches, network: Network) -> None:
+def patch(patches: Patches, names: Names) -> None:
     """Replace the look-ups of ``_socket`` and ``socket``."""
-    names = Names(network)
     patches.set(_socket, "getaddrinfo", names.getaddrinfo)
     for name in (
         "gethostbyname",
@@ -84,22 +85,47 @@ class Names:
             PolicyError: the proxy's policy refuses every address of the host.
             BlockingError: the proxy must be asked, and waiting is impossible here.
         """
+        return _waited(self._getaddrinfo(host, port, family, type, proto, flags))
+
+    async def getaddrinfo_async(  # noqa: PLR0917
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,  # noqa: A002
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[AddressInfo]:
+        """The same for coroutines: it never needs to suspend."""
+        return await _awaited(self._getaddrinfo(host, port, family, type, proto, flags))
+
+    def _getaddrinfo(  # noqa: PLR0917
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        family: int,
+        type: int,  # noqa: A002
+        proto: int,
+        flags: int,
+    ) -> LookUp[list[AddressInfo]]:
         if family not in FAMILIES:
-            raise _gaierror("EAI_FAMILY")
+            raise gaierror("EAI_FAMILY")
         if type not in (0, *(kind for kind, _ in KINDS)):
-            raise _gaierror("EAI_SOCKTYPE")
+            raise gaierror("EAI_SOCKTYPE")
+        if proto and type and (type, proto) in CONTRADICTIONS:
+            raise gaierror("EAI_SOCKTYPE")
         name = _text(host)
         if name == "" or (name is None and port is None):
-            raise _gaierror("EAI_NONAME")
+            raise gaierror("EAI_NONAME")
         service, number = _service(port)
         if service and flags & socket.AI_NUMERICSERV:
-            raise _gaierror("EAI_NONAME")
+            raise gaierror("EAI_NONAME")
         canonical = name or ""
         addresses = _numeric(name, family, passive=bool(flags & socket.AI_PASSIVE))
         if not addresses and flags & socket.AI_NUMERICHOST:
-            raise _gaierror("EAI_NONAME")
+            raise gaierror("EAI_NONAME")
         if service or not addresses:
-            answer = self._resolve("" if addresses else canonical, service, FAMILIES[family])
+            answer = yield from self._resolve("" if addresses else canonical, service, FAMILIES[family])
             number = answer["port"] if service else number
             if not addresses:
                 canonical = answer["canonical"] or canonical
@@ -113,7 +139,7 @@ class Names:
             if type in (0, kind) and (not proto or type or proto == protocol)
         ]
         if not found:
-            raise _gaierror("EAI_NONAME")
+            raise gaierror("EAI_NONAME")
         return [(*entry[:3], "" if index else canonical, entry[3]) for index, entry in enumerate(found)]
 
     def gethostbyname(self, hostname: str, /) -> str:
@@ -136,31 +162,38 @@ class Names:
             socket.herror: the address has no name.
         """
         family, address = self._first_address(ip_address)
-        name = self._reverse(family, address, 0, datagram=False)["host"]
+        name = _waited(self._reverse(family, address, 0, datagram=False))["host"]
         if not name:
             raise socket.herror(1, "Unknown host")
         return name, [], [address]
 
     def getnameinfo(self, sockaddr: SocketAddress, flags: int, /) -> tuple[str, str]:
         """Names of an address and a port; see ``socket.getnameinfo``."""
+        return _waited(self._getnameinfo(sockaddr, flags))
+
+    async def getnameinfo_async(self, sockaddr: SocketAddress, flags: int = 0) -> tuple[str, str]:
+        """The same for coroutines: it never needs to suspend."""
+        return await _awaited(self._getnameinfo(sockaddr, flags))
+
+    def _getnameinfo(self, sockaddr: SocketAddress, flags: int) -> LookUp[tuple[str, str]]:
         host, port = sockaddr[0], sockaddr[1]
         numeric = _numeric(host, socket.AF_UNSPEC, passive=False)
         if not numeric:
-            raise _gaierror("EAI_NONAME")
+            raise gaierror("EAI_NONAME")
         family, address = numeric[0]
         numeric_host = flags & socket.NI_NUMERICHOST
         if numeric_host and flags & socket.NI_NUMERICSERV:
             return address, str(port)
-        names = self._reverse(family, address, port, datagram=bool(flags & socket.NI_DGRAM))
+        names = yield from self._reverse(family, address, port, datagram=bool(flags & socket.NI_DGRAM))
         name = address if numeric_host else names["host"]
         if not name and flags & socket.NI_NAMEREQD:
-            raise _gaierror("EAI_NONAME")
+            raise gaierror("EAI_NONAME")
         service = "" if flags & socket.NI_NUMERICSERV else names["service"]
         return name or address, service or str(port)
 
     def getservbyname(self, servicename: str, _protocolname: str = "tcp", /) -> int:
         """The port of a service, by the proxy's host's table; what has one by TCP and UDP has the same."""
-        answer = self._network.resolve("", servicename, 0)
+        answer = self._network.resolve("", servicename, 0).wait()
         if "error" in answer:
             raise OSError("service/proto not found")
         return int(answer["port"])
@@ -169,7 +202,8 @@ class Names:
         """The service of a port, by the proxy's host's table."""
         if not 0 <= port <= PORT_MAX:
             raise OverflowError("getservbyport: port must be 0-65535.")
-        service = self._reverse(socket.AF_INET, "127.0.0.1", port, datagram=protocolname == "udp")["service"]
+        names = _waited(self._reverse(socket.AF_INET, "127.0.0.1", port, datagram=protocolname == "udp"))
+        service = names["service"]
         if not service:
             raise OSError("port/proto not found")
         return str(service)
@@ -181,28 +215,34 @@ class Names:
         first = self.getaddrinfo(host, None, 0, socket.SOCK_STREAM)[0]
         return first[0], first[4][0]
 
-    def _resolve(self, host: str, service: str, family: int) -> dict[str, Any]:
-        return _checked(self._network.resolve(host, service, family))
+    def _resolve(self, host: str, service: str, family: int) -> LookUp[dict[str, Any]]:
+        return checked((yield self._network.resolve(host, service, family)))
 
-    def _reverse(self, family: int, host: str, port: int, *, datagram: bool) -> dict[str, Any]:
-        return _checked(self._network.reverse(FAMILIES[family], host, port, datagram=datagram))
-
-
-def _checked(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, or the exception that stands for it."""
-    if "error" not in answer:
-        return answer
-    code, message = answer["error"], answer["message"]
-    if code.startswith("EAI_"):
-        raise _gaierror(code, message)
-    number = getattr(errno, code, errno.EIO) if code.isupper() else errno.EIO
-    if number == errno.EACCES:
-        raise PolicyError(number, message)
-    raise OSError(number, message or os.strerror(number))
+    def _reverse(self, family: int, host: str, port: int, *, datagram: bool) -> LookUp[dict[str, Any]]:
+        return checked((yield self._network.reverse(FAMILIES[family], host, port, datagram=datagram)))
 
 
-def _gaierror(code: str, message: str = "") -> socket.gaierror:
-    return socket.gaierror(getattr(socket, code, socket.EAI_FAIL), message or GAI_MESSAGES.get(code, code))
+def _waited(look_up: LookUp[T]) -> T:
+    """The result of a look-up, whose questions are waited for."""
+    answer: Any = None
+    try:
+        while True:
+            answer = look_up.send(answer).wait()
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+async def _awaited(look_up: LookUp[T]) -> T:
+    """The result of a look-up, whose questions are awaited."""
+    answer: Any = None
+    while True:
+        try:
+            reply = look_up.send(answer)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        answer = await reply
 
 
 def _text(host: bytes | str | None) -> str | None:
@@ -238,36 +278,17 @@ def _numeric(host: str | None, family: int, *, passive: bool) -> list[tuple[int,
         socket.gaierror: the address is of another family than asked for.
     """
     if host is None:
-        pairs = [
-            (socket.AF_INET6, "::" if passive else "::1"),
-            (socket.AF_INET, "0.0.0.0" if passive else "127.0.0.1"),
-        ]
+        # glibc's order: a server binds IPv4 first, a client tries IPv6 first.
+        four, six = (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")
+        pairs = [four, six] if passive else [(socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")]
         return [(each, address) for each, address in pairs if family in (0, each)]
     address = numeric_address(host)
     if address is None:
         return []
     each, _ = address
     if family not in (0, each):
-        raise _gaierror("EAI_ADDRFAMILY", "Address family for hostname not supported")
+        raise gaierror("EAI_ADDRFAMILY")
     return [address]
-
-
-def numeric_address(host: str) -> tuple[int, str] | None:
-    """Family and usual form of a numeric address; None for a name.
-
-    Pyodide's ``inet_pton`` knows no IPv6.
-    """
-    if ":" not in host:
-        try:
-            return socket.AF_INET, socket.inet_ntoa(socket.inet_pton(socket.AF_INET, host))
-        except OSError:
-            return None
-    import ipaddress  # here, since it takes longer to import than the rest of this package
-
-    try:
-        return socket.AF_INET6, str(ipaddress.IPv6Address(host.partition("%")[0]))
-    except ValueError:
-        return None
 
 
 def _socket_address(family: int, address: str, port: int) -> SocketAddress:

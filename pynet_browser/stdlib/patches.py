@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Patches"]
@@ -14,6 +15,7 @@ class Patches:
 
     def __init__(self) -> None:
         self._before: list[tuple[Any, str, object]] = []
+        self._undoing: list[Callable[[], object]] = []
 
     def set(self, owner: Any, name: str, value: object) -> None:
         """Replace an attribute of a module or class, or add it where the owner only inherits it."""
@@ -21,8 +23,14 @@ class Patches:
         setattr(owner, name, value)
         self._before.append((owner, name, before))
 
+    def at_undo(self, callback: Callable[[], object]) -> None:
+        """Call this before everything is put back."""
+        self._undoing.append(callback)
+
     def undo(self) -> None:
         """Put everything back, last change first."""
+        while self._undoing:
+            self._undoing.pop()()
         while self._before:
             owner, name, value = self._before.pop()
             if value is _ABSENT:

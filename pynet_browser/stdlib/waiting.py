@@ -7,7 +7,7 @@ import os
 import select
 import socket
 
-__all__ = ["wait_for"]
+__all__ = ["patience", "wait_for"]
 
 
 def wait_for(sock: socket.socket, events: int, timeout: float | None) -> None:
@@ -29,3 +29,9 @@ def wait_for(sock: socket.socket, events: int, timeout: float | None) -> None:
     if timeout == 0:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     raise TimeoutError("timed out")
+
+
+def patience(sock: socket.socket, flags: int) -> float | None:
+    """How long a call with these flags may wait. CPython waits by the timeout first, whatever they say."""
+    timeout = sock.gettimeout()
+    return 0.0 if timeout is None and flags & socket.MSG_DONTWAIT else timeout

@@ -1,0 +1,228 @@
+/**
+ * One datagram socket: a bounded queue of what came in, and where it came from. Pure.
+ *
+ * It behaves as a UDP socket on Linux does.
+ * @module
+ */
+
+import { ERROR, Endpoint, HANGUP, IPV4, PEER_FINISHED, READABLE, UNIX, WRITABLE } from "./endpoint.js";
+import { ProtocolError, SocketError } from "./errors.js";
+
+/** Most bytes of data in one UDP datagram over IPv4. */
+export const DATAGRAM_MAX = 65_507;
+
+/** Bytes that may wait to be read: Linux's net.core.rmem_default. */
+export const RECEIVE_BUFFER = 212_992;
+
+/** What a datagram counts for beside its data, so that empty ones are bounded too; as on Linux. */
+const OVERHEAD = 768;
+
+const BROADCAST = "255.255.255.255";
+
+/**
+ * @typedef {import("./endpoint.js").Answered} Answered
+ * @typedef {import("./endpoint.js").Network} Network
+ * @typedef {import("./wire.js").Address} Address
+ * @typedef {import("./wire.js").Frame} Frame
+ * @typedef {{address: Address, data: Uint8Array}} Datagram
+ */
+
+export class DatagramSocket extends Endpoint {
+  state = "open";
+  /** Datagrams that were thrown away here or by the network. */
+  dropped = 0;
+  /** The datagram that was read last, for those who want to know whence, and how long it was. @type {Datagram | null} */
+  last = null;
+  #readShut = false;
+  #writeShut = false;
+  /** @type {Datagram[]} */
+  #queue = [];
+  /** Bytes that the queue counts for. */
+  #size = 0;
+
+  /** @param {number} [family] */
+  constructor(family = IPV4) {
+    super(family, true);
+  }
+
+  // ── What the program does ──────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Have one peer from now on.
+   * @param {Network} network
+   * @param {{host: string, port: number}} peer
+   * @param {Answered} answered
+   */
+  associate(network, peer, answered) {
+    this.ask(network, { type: "associate", ...peer }, (error, answer) => {
+      if (answer) this.joined(answer.local, answer.peer);
+      answered(error, answer);
+    });
+  }
+
+  /** It has these two ends now. @param {Address} local @param {Address} peer */
+  joined(local, peer) {
+    this.local = this.checked(local);
+    this.peer = this.checked(peer);
+    // Linux keeps what came before; from others nothing comes any more.
+  }
+
+  /**
+   * Send one datagram whole; returns its length.
+   * @param {Network} network
+   * @param {Uint8Array} data copied before this returns
+   * @param {Address | null} [address] the peer's if there is none
+   * @throws {SocketError} EDESTADDRREQ, EMSGSIZE, EACCES, EAGAIN, EPIPE, or an error that was waiting
+   */
+  write(network, data, address = this.peer) {
+    this.raiseError();
+    if (this.#writeShut) throw this.report(new SocketError("EPIPE"));
+    if (!address) throw this.report(new SocketError(this.family === UNIX ? "ENOTCONN" : "EDESTADDRREQ"));
+    if (data.length > DATAGRAM_MAX) throw this.report(new SocketError("EMSGSIZE"));
+    if (address.host === BROADCAST && !this.optionNumber("SO_BROADCAST", 0)) {
+      throw this.report(new SocketError("EACCES", "sending to a broadcast address needs the option SO_BROADCAST"));
+    }
+    this.#name(network);
+    if (this.carriedBy(network).room <= 0) throw new SocketError("EAGAIN");
+    this.tell({ type: "datagram", address, data });
+    if (this.family === UNIX) this.raiseError(); // within the page it is known at once whether somebody heard it
+    this.bytesSent += data.length;
+    return data.length;
+  }
+
+  /** A socket that only sends has an address too: it is asked for ahead of the first datagram. @param {Network} network */
+  #name(network) {
+    if (this.id) return;
+    try {
+      this.open(network);
+    } catch (error) {
+      throw this.report(/** @type {SocketError} */ (error));
+    }
+    this.bind(network, { host: "", port: 0 }, () => {});
+  }
+
+  /**
+   * Take the datagram that came first, as much of it as `limit` bytes; the rest is lost.
+   * @param {number} limit
+   * @throws {SocketError} EAGAIN if there is none, or an error that was waiting
+   */
+  read(limit) {
+    this.raiseError();
+    const datagram = this.#queue.shift();
+    if (datagram) {
+      this.#size -= OVERHEAD + datagram.data.length;
+      this.last = datagram;
+      return datagram.data.subarray(0, limit);
+    }
+    if (!this.#readShut) throw new SocketError("EAGAIN");
+    this.last = null;
+    return NOTHING;
+  }
+
+  /** What read() would take, left where it is; `last` tells of it. @param {number} limit */
+  peek(limit) {
+    if (!this.#queue.length) return undefined;
+    this.last = this.#queue[0];
+    return this.last.data.subarray(0, limit);
+  }
+
+  /**
+   * @param {{read: boolean, write: boolean}} directions
+   * @throws {SocketError} ENOTCONN without a peer, though Linux shuts it down all the same
+   */
+  shutdown({ read, write }) {
+    this.#readShut ||= read;
+    this.#writeShut ||= write;
+    this.wake();
+    if (!this.peer) throw this.report(new SocketError("ENOTCONN"));
+  }
+
+  close() {
+    if (this.state === "closed") return;
+    if (this.id) this.tell({ type: "close" });
+    this.#leave("closed");
+  }
+
+  // ── What the program waits for ─────────────────────────────────────────────────────────────────────
+
+  /** Length of the datagram that would be read next. */
+  get available() {
+    return this.#queue.length ? this.#queue[0].data.length : 0;
+  }
+
+  get sends() {
+    return this.state === "open";
+  }
+
+  get readiness() {
+    if (this.state === "closed") return HANGUP;
+    let ready = this.#queue.length ? READABLE : 0;
+    if (this.#readShut) ready |= READABLE | PEER_FINISHED;
+    if (this.#readShut && this.#writeShut) ready |= HANGUP;
+    if (!this.network || this.network.room > 0 || !this.id) ready |= WRITABLE;
+    if (this.error) ready |= ERROR;
+    return ready;
+  }
+
+  // ── What the other side says ───────────────────────────────────────────────────────────────────────
+
+  /** @param {Frame} frame about this socket @throws {ProtocolError} it cannot be true */
+  receive(frame) {
+    switch (frame.type) {
+      case "datagram":
+        this.#received(frame.address, frame.data);
+        break;
+      case "dropped":
+        this.dropped += frame.count;
+        break;
+      case "fault":
+        this.error = new SocketError(frame.code, frame.message);
+        break;
+      case "reset":
+        this.fail(new SocketError(frame.code, frame.message));
+        return;
+      default:
+        throw new ProtocolError(`${frame.type} is nothing to tell a datagram socket`);
+    }
+    this.wake();
+  }
+
+  /** Its network is gone. It may be used again, and is then another. @param {SocketError} error */
+  fail(error) {
+    if (this.state === "closed") return;
+    this.error = error;
+    this.#leave("open");
+  }
+
+  /** @param {Address} address @param {Uint8Array} data */
+  #received(address, data) {
+    this.checked(address);
+    const size = OVERHEAD + data.length;
+    const limit = this.optionNumber("SO_RCVBUF", RECEIVE_BUFFER);
+    if (this.#readShut) return;
+    // As on Linux a datagram is taken while there is any room at all, so that a large one is never impossible.
+    if (this.#size >= limit) {
+      this.dropped++;
+      return;
+    }
+    this.#queue.push({ address, data: data.slice() }); // it may be a view of a message many times its size
+    this.#size += size;
+    this.bytesReceived += data.length;
+  }
+
+  /** @param {"open" | "closed"} state */
+  #leave(state) {
+    this.state = state;
+    this.release();
+    this.local = this.peer = null;
+    if (state === "closed") this.#queue = [];
+    this.wake();
+  }
+
+  /** Its queue follows SO_RCVBUF. @param {string} name @param {string[]} _values */
+  keepOption(name, _values) {
+    return name === "SO_RCVBUF" || name === "SO_LINGER";
+  }
+}
+
+const NOTHING = new Uint8Array(0);

@@ -1,0 +1,320 @@
+/**
+ * What Emscripten calls a "sock": the file's side of one socket, and the operations that the C library's calls
+ * end in. Part of the seam to Pyodide; the names of members, and their results, are Emscripten's.
+ * @module
+ */
+
+import { DatagramSocket } from "../datagram.js";
+import { HANGUP, READABLE, WRITABLE } from "../endpoint.js";
+import { SocketError } from "../errors.js";
+import { Listener } from "../listener.js";
+import { groupsOfIPv6, isNumeric } from "../names.js";
+import { Socket } from "../socket.js";
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const O_NONBLOCK = 0o4000;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const SHUT_RD = 0;
+const SHUT_WR = 1;
+const SHUT_RDWR = 2;
+
+/**
+ * @typedef {import("./filesystem.js").SocketFileSystem} SocketFileSystem
+ * @typedef {import("../endpoint.js").AnySocket} AnySocket
+ * @typedef {import("../endpoint.js").Answered} Answered
+ * @typedef {import("../wire.js").Address} Address
+ */
+
+export class OpenSocket {
+  /** One of its open streams: Emscripten writes through it, and reads its flags. @type {any} */
+  stream = null;
+  /** The streams of all its descriptors. @type {Set<any>} */
+  #streams = new Set();
+
+  /**
+   * @param {SocketFileSystem} system
+   * @param {number} family AF_INET, AF_INET6 or AF_UNIX
+   * @param {number} type SOCK_STREAM or SOCK_DGRAM
+   * @param {number} protocol
+   * @param {AnySocket} socket
+   */
+  constructor(system, family, type, protocol, socket) {
+    this.system = system;
+    this.family = family;
+    this.type = type;
+    this.protocol = protocol;
+    this.socket = socket;
+    this.sock_ops = new SocketOperations(this);
+  }
+
+  /** A descriptor of it was opened. @param {any} stream */
+  opened(stream) {
+    this.#streams.add(stream);
+    this.stream = stream;
+  }
+
+  /** A descriptor of it was closed; tells whether it was the last. @param {any} stream */
+  closed(stream) {
+    this.#streams.delete(stream);
+    for (const open of this.#streams) this.stream = open;
+    return this.#streams.size === 0;
+  }
+
+  /** @throws {SocketError} ENETDOWN after uninstall */
+  get network() {
+    return this.system.networkFor(this.family);
+  }
+
+  // ── What is asked of its network ───────────────────────────────────────────────────────────────────
+
+  /** @param {string} host @param {number} port @param {Answered} answered */
+  bind(host, port, answered) {
+    if (!(this.socket instanceof Listener)) this.socket.bind(this.network, { host, port }, answered);
+    else answered(new SocketError("EINVAL"), null);
+  }
+
+  /** @param {number} backlog @param {(error: SocketError | null) => void} answered */
+  listen(backlog, answered) {
+    const { socket } = this;
+    if (socket instanceof Listener) {
+      socket.resize(backlog);
+      answered(null);
+    } else if (socket instanceof DatagramSocket) {
+      answered(socket.report(new SocketError("EOPNOTSUPP")));
+    } else if (socket.state !== "idle") {
+      answered(socket.report(new SocketError("EINVAL")));
+    } else {
+      Listener.start(socket, this.network, backlog, (error, listener) => {
+        if (listener && this.socket === socket) this.socket = listener;
+        else listener?.close(); // the descriptor was closed meanwhile
+        answered(error);
+      });
+    }
+  }
+
+  /**
+   * Start to connect a stream, or ask for the one peer of a datagram socket.
+   * @param {string} host @param {number} port @param {(error: SocketError | null) => void} answered
+   */
+  connect(host, port, answered) {
+    const { socket } = this;
+    if (socket instanceof DatagramSocket) {
+      socket.associate(this.network, { host, port }, answered);
+      return;
+    }
+    try {
+      if (!(socket instanceof Socket)) throw socket.report(new SocketError("EISCONN"));
+      socket.connect(this.network, { host, port, timeout: 0 });
+      answered(null);
+    } catch (error) {
+      answered(error instanceof SocketError ? error : new SocketError("EIO"));
+    }
+  }
+
+  // ── What Emscripten's getpeername, getsockname and getsockopt(SO_ERROR) read ───────────────────────
+
+  get daddr() {
+    const { peer, state } = this.socket;
+    return peer && state !== "failed" && state !== "closed" ? forC(peer) : undefined;
+  }
+
+  get dport() {
+    return this.socket.peer?.port ?? 0;
+  }
+
+  get saddr() {
+    if (this.socket.local) return forC(this.socket.local);
+    return this.family === AF_INET6 ? "::" : this.family === AF_INET ? "0.0.0.0" : "";
+  }
+
+  get sport() {
+    return this.socket.local?.port ?? 0;
+  }
+
+  get error() {
+    const error = this.socket.takeError();
+    return error ? this.system.numberOf(error.code) : 0;
+  }
+
+  set error(_cleared) {
+    // getsockopt clears the error after reading it; reading ours has done that.
+  }
+
+  // ── Reading and writing ────────────────────────────────────────────────────────────────────────────
+
+  get blocking() {
+    return !(this.stream.flags & O_NONBLOCK);
+  }
+
+  /** @param {number} limit */
+  receive(limit) {
+    const { socket } = this;
+    if (socket instanceof Listener) throw new SocketError("ENOTCONN");
+    return this.now(() => socket.read(limit));
+  }
+
+  /** @param {Uint8Array} data */
+  send(data) {
+    const { socket } = this;
+    if (socket instanceof Listener) throw new SocketError("EPIPE");
+    return this.now(() => (socket instanceof Socket ? socket.write(data) : socket.write(this.network, data)));
+  }
+
+  /**
+   * Send one datagram.
+   * @param {Uint8Array} data @param {string} host numeric @param {number} port
+   */
+  sendTo(data, host, port) {
+    const { socket } = this;
+    if (!(socket instanceof DatagramSocket)) return this.send(data); // a stream's peer is known
+    return this.now(() => socket.write(this.network, data, { family: socket.family, host, port }));
+  }
+
+  /**
+   * An operation that cannot wait: where the program expects it to, it has come to the wrong place.
+   * @template T
+   * @param {() => T} operation
+   */
+  now(operation) {
+    try {
+      return operation();
+    } catch (error) {
+      if (this.blocking && error instanceof SocketError && error.code === "EAGAIN") {
+        throw this.system.failure("EDEADLK");
+      }
+      throw error;
+    }
+  }
+
+  /** Whether a blocking call that needs this readiness must be suspended, and can be. @param {number} mask */
+  waits(mask) {
+    if (!this.blocking || this.socket instanceof Listener) return false;
+    const { readiness, error } = this.socket;
+    return !(readiness & (mask | HANGUP)) && !error && this.system.suspends;
+  }
+
+  /** Wait for readiness; then the call is to be repeated. @param {number} mask @returns {Promise<number>} */
+  async untilReady(mask) {
+    await new Promise((resolve) => {
+      this.socket.watch(mask, () => resolve(undefined));
+    });
+    return -this.system.errno.EINTR;
+  }
+}
+
+/** The operations that the C library's calls end in. */
+class SocketOperations {
+  pollAsync = true; // Pyodide asks each socket for it, and then calls that of the file system
+
+  /** @param {OpenSocket} sock */
+  constructor(sock) {
+    const { system } = sock;
+    this.sock = sock;
+    this.connect = system.guarded((_sock, host, port) => this.#connect(host, port));
+    this.recvmsg = system.guarded((_sock, limit) => this.#recvmsg(limit));
+    this.sendmsg = system.guarded((_sock, buffer, offset, length, host, port) => {
+      const data = new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length);
+      if (host === undefined) return sock.send(data);
+      if (!isNumeric(host)) throw new SocketError("EHOSTUNREACH"); // a name that stands for an address
+      return sock.sendTo(data, host, port);
+    });
+    // C programs cannot wait for what a proxy answers to these; if it refuses, the next call says so.
+    this.bind = system.guarded((_sock, host, port) => {
+      sock.bind(host, port, (error) => this.#failed(error));
+    });
+    this.listen = system.guarded((_sock, backlog) => {
+      sock.listen(backlog, (error) => this.#failed(error));
+    });
+    this.accept = system.guarded(() => sock.now(() => system.accept(sock)));
+  }
+
+  get connectAsync() {
+    const { sock } = this;
+    const undecided = sock.socket instanceof DatagramSocket || sock.socket.state === "idle";
+    if (!sock.blocking || !undecided || !sock.system.suspends) return undefined;
+    return async (/** @type {any} */ _sock, /** @type {string} */ host, /** @type {number} */ port) => {
+      const error = await new Promise((resolve) => sock.connect(host, port, resolve));
+      if (error) return -sock.system.numberOf(error.code);
+      if (sock.socket.state === "connecting") await sock.untilReady(WRITABLE);
+      return -sock.error;
+    };
+  }
+
+  get recvmsgAsync() {
+    return this.sock.waits(READABLE) ? () => this.sock.untilReady(READABLE) : undefined;
+  }
+
+  get sendmsgAsync() {
+    return this.sock.waits(WRITABLE) ? () => this.sock.untilReady(WRITABLE) : undefined;
+  }
+
+  /** @param {any} _sock @param {number} how */
+  shutdown(_sock, how) {
+    const { system, socket } = this.sock;
+    if (![SHUT_RD, SHUT_WR, SHUT_RDWR].includes(how)) return -system.errno.EINVAL;
+    try {
+      socket.shutdown({ read: how !== SHUT_WR, write: how !== SHUT_RD });
+      return 0;
+    } catch (error) {
+      return -system.numberOf(error instanceof SocketError ? error.code : "EIO");
+    }
+  }
+
+  /**
+   * F_GETFL and F_SETFL, which Emscripten can only add flags with; a negative result leaves the rest to it.
+   * @param {any} _sock
+   * @param {number} command
+   * @param {number} varargs
+   */
+  fcntl64(_sock, command, varargs) {
+    const { stream, system } = this.sock;
+    if (command === F_GETFL) return stream.flags;
+    if (command !== F_SETFL) return -system.errno.EINVAL;
+    stream.flags = (stream.flags & ~O_NONBLOCK) | (system.module.HEAP32[varargs >> 2] & O_NONBLOCK);
+    return 0;
+  }
+
+  /** @param {string} host @param {number} port */
+  #connect(host, port) {
+    const { sock } = this;
+    /** @type {SocketError | null | undefined} */
+    let answer;
+    if (sock.blocking && !sock.system.suspends && sock.network !== sock.system.local && sock.socket.state === "idle") {
+      throw sock.system.failure("EDEADLK"); // it would have to wait for the proxy
+    }
+    sock.connect(host, port, (error) => {
+      if (answer === undefined) answer = error;
+    });
+    if (answer) throw answer;
+    if (sock.socket instanceof DatagramSocket) return;
+    if (!sock.blocking) throw sock.system.failure("EINPROGRESS");
+    const { error } = sock.socket;
+    if (error) throw /** @type {SocketError} */ (sock.socket.takeError());
+    if (sock.socket.state === "connecting") throw sock.system.failure("EDEADLK");
+  }
+
+  /** @param {number} limit */
+  #recvmsg(limit) {
+    const { sock } = this;
+    const buffer = sock.receive(limit);
+    const sender = sock.socket instanceof DatagramSocket ? sock.socket.last?.address : null;
+    if (sender) return { buffer, addr: forC(sender), port: sender.port };
+    return { buffer, addr: sock.daddr ?? sock.saddr, port: sock.dport };
+  }
+
+  /** @param {SocketError | null} error */
+  #failed(error) {
+    if (error) this.sock.socket.error = error;
+  }
+}
+
+/**
+ * An address in the only form that Emscripten's parser takes in every case: IPv6 in full.
+ * @param {Address} address
+ */
+export function forC({ family, host }) {
+  const groups = family === 6 ? groupsOfIPv6(host) : null;
+  return groups ? groups.map((group) => group.toString(16)).join(":") : host;
+}

@@ -1,0 +1,131 @@
+/**
+ * poll() over our sockets, in memory as the C library lays it out. Part of the seam to Pyodide.
+ * @module
+ */
+
+import { ERROR, HANGUP, READABLE, WRITABLE } from "../endpoint.js";
+
+/** struct pollfd: fd, events, revents. */
+const POLLFD_SIZE = 8;
+const POLLNVAL = 32;
+/** What readable and writable are also called (musl's poll.h). */
+const POLLRDNORM = 64;
+const POLLWRNORM = 256;
+
+/** A timer cannot be set for longer (ms). */
+const TIMER_MAX = 2 ** 31 - 1;
+
+/**
+ * @typedef {import("./filesystem.js").SocketFileSystem} SocketFileSystem
+ * @typedef {import("./opensocket.js").OpenSocket} OpenSocket
+ * @typedef {{sock: OpenSocket | null, events: number, revents: number}} Polled a pollfd; `revents` is the
+ *   index of that member in HEAP16
+ */
+
+export class Polling {
+  /** A poll that would have had to wait where it cannot: the plain poll that follows at once must fail. */
+  #mustFail = false;
+
+  /** @param {SocketFileSystem} system */
+  constructor(system) {
+    this.system = system;
+  }
+
+  /** What one socket is ready for, when the plain poll asks. @param {OpenSocket} sock */
+  plain(sock) {
+    if (this.#mustFail) {
+      this.#mustFail = false;
+      throw this.system.failure("EDEADLK");
+    }
+    return eventsOf(sock);
+  }
+
+  /**
+   * Wait until one of many sockets is ready. Null: the plain poll, which never waits, has the answer.
+   * @param {number} fds
+   * @param {number} count
+   * @param {number} timeout ms; negative: none
+   * @returns {Promise<number> | null}
+   */
+  poll(fds, count, timeout) {
+    const { system } = this;
+    try {
+      const wanted = this.#pollfds(fds, count);
+      if (system.suspends && wanted.some(({ sock }) => !sock)) return this.#withInvalid(wanted);
+      const ready = wanted.some(({ sock, events }) => sock && readyFor(sock, events));
+      if (timeout === 0 || ready) return null;
+      if (system.suspends) return this.#anyReady(wanted, timeout);
+      this.#mustFail = wanted.some(({ sock }) => sock);
+      return null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** @param {number} fds @param {number} count */
+  #pollfds(fds, count) {
+    const { HEAP32, HEAP16 } = this.system.module;
+    return Array.from({ length: count }, (_, index) => {
+      const at = fds + POLLFD_SIZE * index;
+      return { sock: this.system.find(HEAP32[at >> 2]), events: HEAP16[(at + 4) >> 1], revents: (at + 6) >> 1 };
+    });
+  }
+
+  /**
+   * The answer where a descriptor is not open: Emscripten's poll masks POLLNVAL out. Nothing has been
+   * suspended yet, so memory may be written.
+   * @param {Polled[]} wanted
+   */
+  #withInvalid(wanted) {
+    let count = 0;
+    for (const { sock, events, revents } of wanted) {
+      const ready = sock ? readyFor(sock, events) : POLLNVAL;
+      this.system.module.HEAP16[revents] = ready;
+      if (ready) count++;
+    }
+    return Promise.resolve(count);
+  }
+
+  /**
+   * @param {Polled[]} wanted
+   * @param {number} timeout
+   * @returns {Promise<number>} 0 when the time is over; EINTR when poll should look again
+   */
+  #anyReady(wanted, timeout) {
+    return new Promise((resolve) => {
+      /** @type {(() => void)[]} */
+      const forget = [];
+      /** @type {ReturnType<typeof setTimeout> | undefined} */
+      let timer;
+      const finish = (/** @type {number} */ result) => {
+        clearTimeout(timer);
+        for (const each of forget) each();
+        resolve(result);
+      };
+      const again = () => finish(-this.system.errno.EINTR);
+      if (timeout > 0) timer = setTimeout(() => finish(0), Math.min(timeout, TIMER_MAX));
+      for (const { sock, events } of wanted) {
+        if (sock) forget.push(sock.socket.watch(watched(events), again));
+      }
+    });
+  }
+}
+
+/** Readiness in poll's terms. @param {OpenSocket} sock */
+function eventsOf({ socket }) {
+  const ready = socket.readiness;
+  return ready | (ready & READABLE ? POLLRDNORM : 0) | (ready & WRITABLE ? POLLWRNORM : 0);
+}
+
+/** What poll answers who asks for these events. @param {OpenSocket} sock @param {number} events */
+export function readyFor(sock, events) {
+  return eventsOf(sock) & (events | ERROR | HANGUP);
+}
+
+/** The readiness that these poll events stand for. @param {number} events */
+export function watched(events) {
+  let mask = events;
+  if (events & POLLRDNORM) mask |= READABLE;
+  if (events & POLLWRNORM) mask |= WRITABLE;
+  return mask;
+}

@@ -1,0 +1,202 @@
+"""asyncio on Pyodide's event loop: the standard library's own transports, servers and socket calls.
+
+Pyodide's ``WebLoop`` runs on the browser's event loop and has no selector, so most of asyncio's networking
+is missing. The standard library has all of it in terms of ``_add_reader`` and ``_add_writer``, those in terms
+of a selector, and a selector is what ``PageSelector`` is, whose descriptors wake the loop when they become
+ready. So the methods are borrowed as they are, and none of them suspends Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import weakref
+from asyncio import base_events, selector_events, unix_events
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pynet_browser.stdlib.endpoints import deferred
+from pynet_browser.stdlib.failures import checked
+from pynet_browser.stdlib.patches import Patches
+from pynet_browser.stdlib.selector import PageSelector
+
+if TYPE_CHECKING:
+    from asyncio import AbstractServer, BaseTransport, Handle
+
+    from pynet_browser.runtime import Network, Reply
+    from pynet_browser.stdlib.names import Names
+
+__all__ = ["patch"]
+
+BORROWED: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (
+        base_events.BaseEventLoop,
+        (
+            "_check_sendfile_params",
+            "_connect_sock",
+            "_create_connection_transport",
+            "_create_server_getaddrinfo",
+            "_ensure_resolved",
+            "_sendfile_fallback",
+            "_sendfile_native",
+            "_sock_sendfile_fallback",
+            "_sock_sendfile_native",
+            "connect_accepted_socket",
+            "sendfile",
+            "sock_sendfile",
+        ),
+    ),
+    (
+        selector_events.BaseSelectorEventLoop,
+        (
+            "_accept_connection",
+            "_accept_connection2",
+            "_add_reader",
+            "_add_writer",
+            "_ensure_fd_no_transport",
+            "_make_datagram_transport",
+            "_make_socket_transport",
+            "_process_events",
+            "_remove_reader",
+            "_remove_writer",
+            "_sock_accept",
+            "_sock_connect",
+            "_sock_connect_cb",
+            "_sock_read_done",
+            "_sock_recv",
+            "_sock_recv_into",
+            "_sock_recvfrom",
+            "_sock_recvfrom_into",
+            "_sock_sendall",
+            "_sock_sendto",
+            "_sock_write_done",
+            "_start_serving",
+            "add_reader",
+            "add_writer",
+            "remove_reader",
+            "remove_writer",
+            "sock_accept",
+            "sock_connect",
+            "sock_recv",
+            "sock_recv_into",
+            "sock_recvfrom",
+            "sock_recvfrom_into",
+            "sock_sendall",
+            "sock_sendto",
+        ),
+    ),
+    (unix_events._UnixSelectorEventLoop, ("create_unix_connection", "create_unix_server")),
+)
+"""Methods of the standard library's event loops that are used as they are."""
+
+OPENING = ("create_connection", "create_server", "create_datagram_endpoint")
+"""Those that call ``bind``, ``listen`` or ``connect``, whose answers a proxy may still owe."""
+
+
+def patch(patches: Patches, network: Network, names: Names) -> None:
+    """Give Pyodide's event loop its networking."""
+    from pyodide.webloop import WebLoop
+
+    for owner, methods in BORROWED:
+        for name in methods:
+            patches.set(WebLoop, name, vars(owner)[name])
+    for name in OPENING:
+        patches.set(WebLoop, name, _opening(vars(base_events.BaseEventLoop)[name]))
+    wirings: weakref.WeakKeyDictionary[Any, Wiring] = weakref.WeakKeyDictionary()
+
+    def wiring(loop: Any) -> Wiring:
+        if loop not in wirings:
+            wirings[loop] = Wiring(loop, network)
+        return wirings[loop]
+
+    async def getaddrinfo(_self: Any, host: Any, port: Any, **hints: int) -> Any:
+        return await names.getaddrinfo_async(host, port, **hints)
+
+    async def getnameinfo(_self: Any, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
+        return await names.getnameinfo_async(sockaddr, flags)
+
+    added: dict[str, object] = {
+        "_add_callback": lambda self, handle: wiring(self).ready.append(handle),
+        "_make_ssl_transport": _no_tls,
+        "_selector": property(lambda self: wiring(self).selector),
+        "_stop_serving": _stop_serving,
+        "_transports": property(lambda self: wiring(self).transports),
+        "_unix_server_sockets": property(lambda self: wiring(self).unix_servers),
+        "getaddrinfo": getaddrinfo,
+        "getnameinfo": getnameinfo,
+    }
+    for name, value in added.items():
+        patches.set(WebLoop, name, value)
+
+    def close() -> None:
+        for each in wirings.values():
+            each.selector.close()
+
+    patches.at_undo(close)
+
+
+class Wiring:
+    """What one event loop has of this: its selector, and what the borrowed methods keep beside it."""
+
+    def __init__(self, loop: Any, network: Network) -> None:
+        self._loop = weakref.ref(loop)
+        self.selector = PageSelector(network.watchlist(self._wake))
+        self.transports: weakref.WeakValueDictionary[int, BaseTransport] = weakref.WeakValueDictionary()
+        self.unix_servers: dict[socket.socket, int] = {}
+        self.ready: list[Handle] = []
+
+    def _wake(self) -> None:
+        """Something has become ready. That is told in the middle of anything: it is handled in its turn."""
+        loop = self._loop()
+        if loop is not None:
+            loop.call_soon(self._dispatch, loop)
+
+    def _dispatch(self, loop: Any) -> None:
+        """One round of an event loop: ask the selector, run what waited."""
+        try:
+            loop._process_events(self.selector.select(0))
+            ready, self.ready = self.ready, []
+            for handle in ready:
+                if not handle.cancelled():
+                    handle._run()
+        finally:
+            self.selector.rearm()
+
+
+def _opening(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that opens sockets, which also works where nothing can wait: see ``endpoints.deferred``."""
+
+    async def opening(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with deferred() as replies:
+            opened = await method(self, *args, **kwargs)
+        await _settled(replies, opened[0] if isinstance(opened, tuple) else opened)
+        return opened
+
+    opening.__name__, opening.__doc__ = method.__name__, method.__doc__
+    return opening
+
+
+async def _settled(replies: list[Reply], opened: AbstractServer | BaseTransport) -> None:
+    try:
+        for reply in replies:
+            checked(await reply)
+    except OSError:
+        opened.close()
+        raise
+
+
+def _stop_serving(self: Any, sock: socket.socket) -> None:
+    """The path of a server goes with it, if it is still that server's (as since Python 3.13)."""
+    if sock in self._unix_server_sockets:
+        inode = self._unix_server_sockets.pop(sock)
+        path = Path(sock.getsockname())
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_socket() and path.stat().st_ino == inode:
+                path.unlink()
+    self._remove_reader(sock.fileno())
+    sock.close()
+
+
+def _no_tls(*_args: Any, **_kwargs: Any) -> Any:
+    raise NotImplementedError("there is no TLS in the page yet: ssl is a stub in this Pyodide")

@@ -1,15 +1,27 @@
-"""Brings the contract suites into a page."""
+"""Pages with the contract in them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests import contract
 from tests.page_python import PagePython
+from tests.servers import ProxyProcess
+
+PLACES = ("proxy", "page")
+"""Whom sockets reach: those of a proxy's host and of all it reaches, or those of their own page alone."""
 
 
-def bring_contract(python: PagePython) -> None:
-    """Makes ``tests.contract`` a package there as it is here."""
+def open_contract(
+    place: str, open_python: Callable[..., PagePython], start_proxy: Callable[..., ProxyProcess]
+) -> PagePython:
+    """Opens a page in which ``tests.contract`` is a package as it is here."""
+    if place == "proxy":
+        python = open_python(start_proxy("--listen", "*:*"))
+    else:
+        python = open_python(install=False)
+        python.run("import pynet_browser; await pynet_browser.install(None); None")
     folder = Path(contract.__file__).parent
     files = [folder.parent / "__init__.py", *folder.glob("*.py")]
     python.run(
@@ -24,3 +36,4 @@ def bring_contract(python: PagePython) -> None:
         """,
         sources={str(path.relative_to(folder.parents[1])): path.read_text("utf-8") for path in files},
     )
+    return python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import contract
-from tests.browser.contract_page import bring_contract
+from tests.browser.contract_page import open_contract
 from tests.contract_peers import contract_peers
 
 
@@ -16,15 +16,25 @@ def peers():
 
 
 @pytest.fixture(scope="module")
-def page(python):
-    bring_contract(python)
-    return python
+def page(open_python, start_proxy):
+    return open_contract("proxy", open_python, start_proxy)
+
+
+@pytest.fixture(scope="module")
+def lone_page(open_python, start_proxy):
+    return open_contract("page", open_python, start_proxy)
+
+
+RUN = "from tests import contract; contract.run(suite, name, peers)"
 
 
 @pytest.mark.parametrize(("suite", "name"), contract.names())
-def test_the_page_keeps_the_contract(suite, name, page, peers):
+def test_sockets_through_a_proxy_keep_the_contract(suite, name, page, peers):
     if missing := contract.missing(suite, name, peers):
         pytest.skip(f"this machine has no {', '.join(missing)}")
-    page.run(
-        "from tests import contract; contract.run(suite, name, peers)", suite=suite, name=name, peers=peers
-    )
+    page.run(RUN, suite=suite, name=name, peers=peers)
+
+
+@pytest.mark.parametrize(("suite", "name"), contract.names(given=["host6"]))
+def test_sockets_of_a_page_alone_keep_the_contract(suite, name, lone_page):
+    lone_page.run(RUN, suite=suite, name=name, peers={"host6": "::1"})

@@ -11,7 +11,7 @@ from outside, as tests/contract_peers.py offers it; most need nothing.
 import importlib
 import inspect
 
-SUITES = ("stream", "listener", "datagram")
+SUITES = ("stream", "listener", "servers", "datagram", "associated", "groups")
 
 
 def names(given=None):

@@ -64,6 +64,17 @@ def read_exactly(connection, size):
     return bytes(data)
 
 
+def nothing_waits(sock):
+    """There is nothing to read, as far as is known here."""
+    with raising(BlockingIOError, errno.EAGAIN):
+        timeout = sock.gettimeout()
+        sock.setblocking(False)
+        try:
+            sock.recv(1)
+        finally:
+            sock.settimeout(timeout)
+
+
 # ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -112,8 +123,8 @@ def listening(family=socket.AF_INET, address=("127.0.0.1", 0)):
 def connecting(listener):
     """A socket that is connected to a listener, which need not have accepted."""
     client = socket.socket(listener.family)
-    client.settimeout(PATIENCE)
     client.connect(listener.getsockname())
+    client.settimeout(PATIENCE)
     return client
 
 
@@ -122,6 +133,18 @@ def accepting(listener):
     connection, _ = listener.accept()
     connection.settimeout(PATIENCE)
     return connection
+
+
+def datagram_socket(family=socket.AF_INET):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.settimeout(PATIENCE)
+    return sock
+
+
+def bound_datagram(family=socket.AF_INET, address=("127.0.0.1", 0)):
+    sock = datagram_socket(family)
+    sock.bind(address)
+    return sock
 
 
 def reset(connection):

@@ -8,41 +8,19 @@ import struct
 import termios
 import time
 
-from tests.contract.cases import PATIENCE, await_events, equal, events_now, raising, suite
+from tests.contract.cases import (
+    PATIENCE,
+    await_events,
+    bound_datagram,
+    datagram_socket,
+    equal,
+    events_now,
+    nothing_waits,
+    raising,
+    suite,
+)
 
 CASES, case = suite()
-
-GROUP = "239.255.77.77"
-"""A multicast address that stays within an organisation; here it stays on loopback."""
-
-
-def bound(family=socket.AF_INET, address=("127.0.0.1", 0)):
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.bind(address)
-    sock.settimeout(PATIENCE)
-    return sock
-
-
-def fresh():
-    sock = socket.socket(type=socket.SOCK_DGRAM)
-    sock.settimeout(PATIENCE)
-    return sock
-
-
-def closed_port():
-    """An address of this machine at which there is no socket."""
-    with bound() as sock:
-        return sock.getsockname()
-
-
-def nothing_waits(sock):
-    with raising(BlockingIOError, errno.EAGAIN):
-        timeout = sock.gettimeout()
-        sock.setblocking(False)
-        try:
-            sock.recv(1)
-        finally:
-            sock.settimeout(timeout)
 
 
 # ── Sending and receiving ───────────────────────────────────────────────────────────────────────────────
@@ -50,7 +28,7 @@ def nothing_waits(sock):
 
 @case
 def a_datagram_arrives_whole_with_the_address_of_its_sender():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         for data in (b"x", bytes(range(256)), b"\0" * 1400, bytes(9000)):
             equal(one.sendto(data, other.getsockname()), len(data))
             equal(other.recvfrom(65536), (data, one.getsockname()))
@@ -58,7 +36,7 @@ def a_datagram_arrives_whole_with_the_address_of_its_sender():
 
 @case
 def each_datagram_is_read_by_itself_in_order():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         for number in range(50):
             one.sendto(b"%d" % number, other.getsockname())
         equal([other.recv(100) for _ in range(50)], [b"%d" % number for number in range(50)])
@@ -66,7 +44,7 @@ def each_datagram_is_read_by_itself_in_order():
 
 @case
 def an_echo_comes_back_from_where_it_was_sent(datagram_echo):
-    with fresh() as sock:
+    with datagram_socket() as sock:
         for data in (b"there and back", bytes(1400), b""):
             sock.sendto(data, datagram_echo)
             equal(sock.recvfrom(2000), (data, datagram_echo))
@@ -74,14 +52,14 @@ def an_echo_comes_back_from_where_it_was_sent(datagram_echo):
 
 @case
 def a_datagram_can_be_sent_by_name(datagram_echo):
-    with fresh() as sock:
+    with datagram_socket() as sock:
         sock.sendto(b"by name", ("localhost", datagram_echo[1]))
         equal(sock.recvfrom(100), (b"by name", datagram_echo))
 
 
 @case
 def one_socket_talks_to_many(datagram_echo):
-    with fresh() as sock, bound() as other:
+    with datagram_socket() as sock, bound_datagram() as other:
         sock.sendto(b"to one", datagram_echo)
         equal(sock.recvfrom(100), (b"to one", datagram_echo))
         sock.sendto(b"to another", other.getsockname())
@@ -93,7 +71,7 @@ def one_socket_talks_to_many(datagram_echo):
 
 @case
 def the_first_datagram_gives_its_sender_a_port():
-    with fresh() as sock, bound() as other:
+    with datagram_socket() as sock, bound_datagram() as other:
         equal(sock.getsockname(), ("0.0.0.0", 0))
         sock.sendto(b"x", other.getsockname())
         host, port = sock.getsockname()
@@ -103,7 +81,7 @@ def the_first_datagram_gives_its_sender_a_port():
 
 @case
 def what_does_not_fit_is_cut_off_and_lost():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         address = other.getsockname()
         one.sendto(b"0123456789", address)
         one.sendto(b"next", address)
@@ -123,7 +101,7 @@ def what_does_not_fit_is_cut_off_and_lost():
 
 @case
 def a_read_can_tell_the_true_length():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         one.sendto(b"0123456789", other.getsockname())
         buffer = bytearray(4)
         equal(other.recv_into(buffer, 4, socket.MSG_TRUNC), 10)
@@ -133,7 +111,7 @@ def a_read_can_tell_the_true_length():
 
 @case
 def a_datagram_may_be_empty():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         equal(one.sendto(b"", other.getsockname()), 0)
         equal(select.select([other], [], [], PATIENCE)[0], [other])
         equal(other.recvfrom(10), (b"", one.getsockname()))
@@ -142,7 +120,7 @@ def a_datagram_may_be_empty():
 
 @case
 def the_largest_datagram_arrives_and_a_larger_one_is_refused():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         data = bytes(range(256)) * 255 + bytes(227)
         equal(len(data), 65507)
         equal(one.sendto(data, other.getsockname()), len(data))
@@ -154,7 +132,7 @@ def the_largest_datagram_arrives_and_a_larger_one_is_refused():
 
 @case
 def a_peeked_datagram_stays_whole():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         one.sendto(b"0123456789", other.getsockname())
         equal(other.recv(4, socket.MSG_PEEK), b"0123")
         equal(other.recvfrom(100, socket.MSG_PEEK), (b"0123456789", one.getsockname()))
@@ -167,7 +145,7 @@ def a_peeked_datagram_stays_whole():
 
 @case
 def a_flagged_read_can_refuse_to_wait():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         one.settimeout(None)
         for flags in (socket.MSG_DONTWAIT, socket.MSG_DONTWAIT | socket.MSG_PEEK):
             for read in (one.recv, one.recvfrom):
@@ -184,7 +162,7 @@ def a_flagged_read_can_refuse_to_wait():
 
 @case
 def a_read_that_gets_nothing_times_out_and_the_socket_goes_on():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         one.settimeout(0.2)
         for read in (one.recv, one.recvfrom, one.recvmsg):
             start = time.monotonic()
@@ -198,7 +176,7 @@ def a_read_that_gets_nothing_times_out_and_the_socket_goes_on():
 
 @case
 def a_socket_that_does_not_block_reports_instead_of_waiting():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         one.setblocking(False)
         for read in (one.recv, one.recvfrom, one.recvmsg):
             with raising(BlockingIOError, errno.EAGAIN):
@@ -212,14 +190,14 @@ def a_socket_that_does_not_block_reports_instead_of_waiting():
 
 @case
 def a_socket_hears_itself():
-    with bound() as one:
+    with bound_datagram() as one:
         one.sendto(b"me", one.getsockname())
         equal(one.recvfrom(10), (b"me", one.getsockname()))
 
 
 @case
 def a_socket_bound_to_every_address_hears_each():
-    with bound(address=("", 0)) as every, bound() as one:
+    with bound_datagram(address=("", 0)) as every, bound_datagram() as one:
         host, port = every.getsockname()
         equal(host, "0.0.0.0")
         one.sendto(b"x", ("127.0.0.1", port))
@@ -230,7 +208,7 @@ def a_socket_bound_to_every_address_hears_each():
 
 @case
 def what_finds_no_room_is_lost_and_the_rest_is_whole():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         for number in range(200):
             equal(one.sendto(b"%1000d" % number, other.getsockname()), 1000)
@@ -251,7 +229,7 @@ def what_finds_no_room_is_lost_and_the_rest_is_whole():
 
 @case
 def a_message_is_gathered_and_scattered():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         equal(one.sendmsg([b"ab", bytearray(b"cd"), memoryview(b"ef")], [], 0, other.getsockname()), 6)
         equal(other.recvmsg(100), (b"abcdef", [], 0, one.getsockname()))
         one.sendmsg([b"abc", b"def"], [], 0, other.getsockname())
@@ -262,7 +240,7 @@ def a_message_is_gathered_and_scattered():
 
 @case
 def a_message_says_whether_it_was_cut_off():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         for flags in (socket.MSG_PEEK, 0):
             if flags:
                 one.sendto(b"0123456789", other.getsockname())
@@ -275,115 +253,12 @@ def a_message_says_whether_it_was_cut_off():
         equal(other.recvmsg(4), (b"", [], 0, one.getsockname()))
 
 
-# ── One peer ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@case
-def a_connected_socket_sends_without_an_address():
-    with fresh() as one, bound() as other:
-        one.connect(other.getsockname())
-        equal(one.getpeername(), other.getsockname())
-        host, port = one.getsockname()
-        equal(host, "127.0.0.1")
-        assert port
-        equal(one.send(b"send"), 4)
-        one.sendall(b"sendall")
-        equal(one.sendmsg([b"send", b"msg"]), 7)
-        for data in (b"send", b"sendall", b"sendmsg"):
-            equal(other.recvfrom(100), (data, (host, port)))
-        other.sendto(b"back", (host, port))
-        equal(one.recvfrom(100), (b"back", other.getsockname()))
-        other.sendto(b"again", (host, port))
-        equal(one.recv(100), b"again")
-
-
-@case
-def a_connected_socket_hears_its_peer_alone():
-    with bound() as one, bound() as peer, bound() as stranger:
-        one.connect(peer.getsockname())
-        stranger.sendto(b"stranger", one.getsockname())
-        peer.sendto(b"peer", one.getsockname())
-        equal(one.recvfrom(100), (b"peer", peer.getsockname()))
-        nothing_waits(one)
-
-
-@case
-def a_connected_socket_may_change_its_peer():
-    with bound() as one, bound() as first, bound() as second:
-        address = one.getsockname()
-        for peer, other in ((first, second), (second, first)):
-            one.connect(peer.getsockname())
-            equal(one.getpeername(), peer.getsockname())
-            equal(one.getsockname(), address)
-            one.send(b"x")
-            equal(peer.recvfrom(1), (b"x", address))
-            other.sendto(b"stranger", address)
-            peer.sendto(b"peer", address)
-            equal(one.recv(100), b"peer")
-            nothing_waits(one)
-
-
-@case
-def a_connected_socket_may_still_send_elsewhere():
-    with fresh() as one, bound() as peer, bound() as other:
-        one.connect(peer.getsockname())
-        one.sendto(b"elsewhere", other.getsockname())
-        equal(other.recvfrom(100), (b"elsewhere", one.getsockname()))
-        one.send(b"peer")
-        equal(peer.recvfrom(100), (b"peer", one.getsockname()))
-
-
-@case
-def what_came_before_connecting_stays():
-    with bound() as one, bound() as peer, bound() as stranger:
-        stranger.sendto(b"early", one.getsockname())
-        await_events(one)
-        one.connect(peer.getsockname())
-        equal(one.recvfrom(100), (b"early", stranger.getsockname()))
-
-
-@case
-def a_port_without_socket_is_reported_once():
-    with fresh() as one:
-        one.connect(closed_port())
-        for report in (lambda: one.recv(1), lambda: one.send(b"y"), lambda: one.recvfrom(1)):
-            equal(one.send(b"x"), 1)
-            await_events(one, select.POLLERR)
-            with raising(ConnectionRefusedError, errno.ECONNREFUSED):
-                report()
-            nothing_waits(one)
-        one.send(b"x")
-        await_events(one, select.POLLERR)
-        equal(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), errno.ECONNREFUSED)
-        equal(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
-
-
-@case
-def a_read_that_waits_is_woken_by_a_port_without_socket():
-    with fresh() as one:
-        one.connect(closed_port())
-        one.send(b"x")
-        with raising(ConnectionRefusedError, errno.ECONNREFUSED):
-            one.recv(1)
-
-
-@case
-def who_is_not_connected_hears_of_no_port_without_socket():
-    with fresh() as one, bound() as other:
-        one.sendto(b"x", closed_port())
-        one.sendto(b"y", other.getsockname())
-        data, address = other.recvfrom(1)
-        other.sendto(data, address)
-        equal(one.recv(1), b"y")
-        equal(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
-
-
 # ── Errors ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @case
 def without_a_peer_there_is_nowhere_to_send():
-    with fresh() as one:
+    with datagram_socket() as one:
         for send in (
             lambda: one.send(b"x"),
             lambda: one.send(b""),
@@ -399,7 +274,7 @@ def without_a_peer_there_is_nowhere_to_send():
 
 @case
 def an_address_belongs_to_one_socket():
-    with bound() as one, fresh() as other:
+    with bound_datagram() as one, datagram_socket() as other:
         with raising(OSError, errno.EADDRINUSE):
             other.bind(one.getsockname())
         with raising(OSError, errno.EINVAL):
@@ -423,7 +298,7 @@ def sockets_that_reuse_an_address_share_it():
 
 @case
 def a_datagram_socket_does_not_listen():
-    with bound() as one:
+    with bound_datagram() as one:
         one.settimeout(None)
         for operation in (one.listen, one.accept):
             with raising(OSError, errno.EOPNOTSUPP):
@@ -432,11 +307,11 @@ def a_datagram_socket_does_not_listen():
 
 @case
 def ends_can_be_shut():
-    with fresh() as one, bound() as other:
+    with datagram_socket() as one, bound_datagram() as other:
         for how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
             with raising(OSError, errno.ENOTCONN):
                 one.shutdown(how)
-    with fresh() as one, bound() as other:
+    with datagram_socket() as one, bound_datagram() as other:
         one.connect(other.getsockname())
         other.sendto(b"here", one.getsockname())
         await_events(one)
@@ -453,68 +328,15 @@ def ends_can_be_shut():
             one.send(b"x")
 
 
-# ── Many at once ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@case
-def broadcasting_must_be_allowed():
-    with bound(address=("0.0.0.0", 0)) as listener, fresh() as one:
-        port = listener.getsockname()[1]
-        for host in ("255.255.255.255", "127.255.255.255"):
-            with raising(PermissionError, errno.EACCES):
-                one.sendto(b"x", (host, port))
-            with raising(PermissionError, errno.EACCES):
-                one.connect((host, port))
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        one.sendto(b"to all", ("127.255.255.255", port))
-        data, (host, _) = listener.recvfrom(100)
-        equal((data, host), (b"to all", "127.0.0.1"))
-
-
-@case
-def a_group_hears_what_is_sent_to_it():
-    membership = socket.inet_aton(GROUP) + socket.inet_aton("127.0.0.1")
-    with bound(address=("", 0)) as member, bound() as one:
-        port = member.getsockname()[1]
-        member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-        with raising(OSError, errno.EADDRINUSE):
-            member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
-        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 0)
-        one.sendto(b"to the group", (GROUP, port))
-        equal(member.recvfrom(100), (b"to the group", one.getsockname()))
-        member.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, membership)
-        with raising(OSError, errno.EADDRNOTAVAIL):
-            member.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, membership)
-        one.sendto(b"nobody", (GROUP, port))
-        one.sendto(b"one", ("127.0.0.1", port))
-        equal(member.recv(100), b"one")
-
-
-@case
-def a_sender_hears_its_own_group_only_if_it_wants_to():
-    with bound(address=("", 0)) as member:
-        port = member.getsockname()[1]
-        member.setsockopt(
-            socket.IPPROTO_IP,
-            socket.IP_ADD_MEMBERSHIP,
-            socket.inet_aton(GROUP) + socket.inet_aton("127.0.0.1"),
-        )
-        member.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
-        member.sendto(b"heard", (GROUP, port))
-        equal(member.recv(100), b"heard")
-
-
 # ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @case
 def poll_tells_what_a_datagram_socket_can_do():
     every = select.POLLIN | select.POLLOUT
-    with fresh() as unbound:
+    with datagram_socket() as unbound:
         equal(events_now(unbound, every), select.POLLOUT)
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
         equal(events_now(one, every), select.POLLOUT)
         other.sendto(b"x", one.getsockname())
         equal(await_events(one, select.POLLIN), select.POLLIN)
@@ -526,7 +348,7 @@ def poll_tells_what_a_datagram_socket_can_do():
 
 @case
 def the_size_of_the_next_datagram_can_be_asked():
-    with bound() as one, bound() as other:
+    with bound_datagram() as one, bound_datagram() as other:
 
         def next_size():
             answer = fcntl.ioctl(other, termios.FIONREAD, bytes(4))
@@ -546,7 +368,10 @@ def the_size_of_the_next_datagram_can_be_asked():
 
 @case
 def ipv6_works_like_ipv4(host6):
-    with bound(socket.AF_INET6, (host6, 0)) as one, bound(socket.AF_INET6, (host6, 0)) as other:
+    with (
+        bound_datagram(socket.AF_INET6, (host6, 0)) as one,
+        bound_datagram(socket.AF_INET6, (host6, 0)) as other,
+    ):
         host, port, flow, scope = one.getsockname()
         equal((host, flow, scope), (host6, 0, 0))
         one.sendto(b"six", other.getsockname())
@@ -572,9 +397,9 @@ def an_echo_comes_back_by_ipv6(datagram_echo6):
 @case
 def a_socket_of_both_families_hears_both(host6):
     with (
-        bound(socket.AF_INET6, ("::", 0)) as both,
-        bound() as four,
-        bound(socket.AF_INET6, (host6, 0)) as six,
+        bound_datagram(socket.AF_INET6, ("::", 0)) as both,
+        bound_datagram() as four,
+        bound_datagram(socket.AF_INET6, (host6, 0)) as six,
     ):
         port = both.getsockname()[1]
         four.sendto(b"four", ("127.0.0.1", port))

@@ -24,6 +24,9 @@ export const UNIX = 1;
 /** Options that every new connection of a proxy has: it need not be told. @type {Record<string, string>} */
 const SET_ALREADY = { TCP_NODELAY: "1" };
 
+/** What is done with a socket rather than set on it: it adds up, and may be refused. */
+const MEMBERSHIPS = ["IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP", "IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"];
+
 /**
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Address} Address
@@ -118,25 +121,39 @@ export class Endpoint {
     this.#binding = true;
     this.ask(network, { type: "bind", ...address }, (error, answer) => {
       this.#binding = false;
-      if (answer) this.local = this.checked(answer.local);
+      if (answer) this.local = answer.local;
       answered(error, answer);
     });
   }
 
   /**
    * Set an option. One that cannot fail before there is a connection is kept until then.
+   * @param {Network} network
    * @param {string} name in C
    * @param {string[]} values docs/protocol.md says which
    * @param {Answered} answered
    */
-  setOption(name, values, answered) {
-    const known = this.options.has(name);
-    this.options.set(name, values);
-    if (this.keepOption(name, values) || (!known && SET_ALREADY[name] === values[0]) || !this.id) {
-      answered(null, { type: "done", socket: 0 });
-    } else {
-      this.#sendOption(name, values, answered);
+  setOption(network, name, values, answered) {
+    if (MEMBERSHIPS.includes(name)) {
+      this.ask(network, { type: "option", name, values }, answered);
+      return;
     }
+    const before = this.options.get(name);
+    this.options.set(name, values);
+    if (this.keepOption(name, values) || (!before && SET_ALREADY[name] === values[0]) || !this.id) {
+      answered(null, { type: "done", socket: 0 });
+      return;
+    }
+    this.#sendOption(name, values, (error, answer) => {
+      if (error && this.options.get(name) === values) this.#restoreOption(name, before);
+      answered(error, answer);
+    });
+  }
+
+  /** @param {string} name @param {string[] | undefined} before */
+  #restoreOption(name, before) {
+    if (before) this.options.set(name, before);
+    else this.options.delete(name);
   }
 
   /**
@@ -177,6 +194,8 @@ export class Endpoint {
     }
     this.#unanswered++;
     this.carriedBy(network).request({ ...frame, target: this.id }, (error, answer) => {
+      // Ahead of everything: if this breaks the protocol, the end of the session is the answer.
+      for (const end of [answer?.local, answer?.peer]) if (end) this.checked(end);
       this.#unanswered--;
       // A socket that could not be opened has said why; that it does not exist is no news then.
       if (error) error = this.report(error.code === "EBADF" && this.error ? this.error : error);

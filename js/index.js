@@ -153,7 +153,7 @@ class Network {
 
   /** @param {number} fd @param {string} name in C @param {string[]} values docs/protocol.md says which */
   setOption(fd, name, values) {
-    return this.#ask(fd, (sock, answered) => sock.socket.setOption(name, [...values], answered));
+    return this.#ask(fd, (sock, answered) => sock.socket.setOption(sock.network, name, [...values], answered));
   }
 
   /** Whether it accepts connections. @param {number} fd */

@@ -35,14 +35,14 @@ export class Listener extends Endpoint {
   static start(socket, network, backlog, answered) {
     const size = clamped(backlog);
     socket.ask(network, { type: "listen", backlog: size }, (error, answer) => {
-      if (error || !answer) {
-        answered(error, null);
+      if (error || !answer || !socket.id) {
+        answered(error ?? new SocketError("EBADF"), null); // it was closed meanwhile
         return;
       }
       const listener = new Listener(socket.family, false);
       listener.carriedBy(network).adopt(listener, socket.id);
       listener.options = socket.options;
-      listener.local = socket.checked(answer.local);
+      listener.local = answer.local;
       listener.#backlog = listener.#granted = size;
       answered(null, listener);
       socket.wakeAll();
@@ -151,7 +151,7 @@ export class Listener extends Endpoint {
   /** @param {number} count */
   #grant(count) {
     this.#granted += count;
-    this.tell({ type: "window", credit: count });
+    if (this.id) this.tell({ type: "window", credit: count });
   }
 }
 

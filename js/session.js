@@ -32,10 +32,18 @@ const BURST_SIZE = 16 * 1024;
 /** Requests that may be unanswered at once. */
 const REQUESTS_MAX = 256;
 
+/** What answers each kind of request, if it is not `failed`. @type {Record<string, string>} */
+const ANSWERS = {
+  resolve: "resolved",
+  reverse: "reversed",
+  bind: "bound",
+  listen: "bound",
+  associate: "associated",
+  option: "done",
+};
+
 /** Kinds of frames whose `socket` is the id of a request. */
-const REQUEST_KINDS = new Set(
-  ["resolve", "reverse", "bind", "listen", "associate", "option"].map((type) => LAYOUTS[type].kind),
-);
+const REQUEST_KINDS = new Set(Object.keys(ANSWERS).map((type) => LAYOUTS[type].kind));
 
 /** Most bytes that a proxy may have answered or granted beyond what there is room for. */
 const ANSWERS_MAX = 1 << 20;
@@ -64,7 +72,7 @@ export class Session {
   link = new Link();
   /** By id, those that can be told something. @type {Map<number, AnySocket>} */
   sockets = new Map();
-  /** @type {Map<number, Answered>} */
+  /** @type {Map<number, {type: string, answered: Answered}>} */
   #requests = new Map();
   #nextSocket = 1;
   #newestAccepted = 0;
@@ -140,7 +148,7 @@ export class Session {
     if (this.state === "closed") return;
     this.#turn("close");
     for (const socket of [...this.sockets.values()]) socket.fail(error);
-    for (const answered of [...this.#requests.values()]) answered(error, null);
+    for (const { answered } of [...this.#requests.values()]) answered(error, null);
     this.#requests.clear();
   }
 
@@ -315,7 +323,7 @@ export class Session {
       return;
     }
     this.#nextRequest++;
-    this.#requests.set(id, answered);
+    this.#requests.set(id, { type: frame.type, answered });
   }
 
   /**
@@ -333,17 +341,21 @@ export class Session {
     }
   }
 
-  /** @param {Frame} frame */
+  /** @param {Frame} frame @throws {ProtocolError} it answers something else */
   #answer(frame) {
-    if (frame.type === "failed") this.#settle(frame.socket, new SocketError(frame.code, frame.message), null);
-    else this.#settle(frame.socket, null, frame);
+    if (frame.type === "failed") {
+      this.#settle(frame.socket, new SocketError(frame.code, frame.message), null);
+      return;
+    }
+    const type = this.#requests.get(frame.socket)?.type;
+    if (type && ANSWERS[type] !== frame.type) throw new ProtocolError(`${frame.type} is no answer to ${type}`);
+    this.#settle(frame.socket, null, frame);
   }
 
-  /** @param {number} request @param {SocketError | null} error @param {Frame | null} answer */
-  #settle(request, error, answer) {
-    const answered = this.#requests.get(request);
-    this.#requests.delete(request);
-    answered?.(error, answer);
+  /** @param {number} id @param {SocketError | null} error @param {Frame | null} answer */
+  #settle(id, error, answer) {
+    this.#requests.get(id)?.answered(error, answer);
+    this.#requests.delete(id); // not before: an answer that breaks the protocol leaves it to the session's end
   }
 
   /** @param {string} event */

@@ -107,6 +107,9 @@ export class Watchlist {
     if (this.#woken) return;
     this.#woken = true;
     // Not here: this may be within a system call, during which Python has let go of its own lock.
-    queueMicrotask(() => this.#wake());
+    queueMicrotask(() => {
+      if (this.#watched.size) this.#wake();
+      else this.#woken = false; // the loop may be gone
+    });
   }
 }

@@ -90,6 +90,209 @@ suite("asking for names", () => {
   });
 });
 
+suite("what is asked of a socket's network", () => {
+  const AF_UNIX = 1;
+  const HERE = { family: 4, host: "127.0.0.1", port: 8080 };
+
+  /** A page whose proxy answers every request with this. @param {import("node:test").TestContext} t @param {any} answer */
+  async function answering(t, answer) {
+    const page = await installed(t);
+    page.world.proxy.answer = ({ type, socket }) => {
+      if (["bind", "listen", "associate", "option"].includes(type)) page.world.proxy.queue({ ...answer, socket });
+    };
+    /** What has been queued comes in. */
+    const arrive = () => page.world.webSocket.deliver(page.world.proxy.link.take(Infinity));
+    return { ...page, arrive };
+  }
+
+  test("is a promise while the proxy owes the answer, which is settled by it", async (t) => {
+    const { network, calls, arrive } = await answering(t, { type: "bound", local: HERE });
+    const fd = calls.socket();
+    const asking = network.bind(fd, "127.0.0.1", 8080);
+    const settling = network.settled(fd);
+    assert.ok(asking instanceof Promise && settling instanceof Promise);
+    await null;
+    arrive();
+    assert.deepEqual((await asking).local, HERE);
+    await settling;
+    assert.deepEqual([network.settled(fd), network.addresses(fd)], [undefined, [["127.0.0.1", 8080], undefined]]);
+    assert.equal(network.bind(fd, "127.0.0.1", 8080).error, "EINVAL"); // known without asking
+  });
+
+  test("is told why not, with the proxy's sentence, which explain() has too", async (t) => {
+    const { network, calls, arrive } = await answering(t, { type: "failed", code: "EACCES", message: "not here" });
+    const fd = calls.socket(2, 2);
+    for (const ask of [
+      () => network.bind(fd, "", 53),
+      () => network.connect(fd, "10.0.0.1", 53),
+      () => network.setOption(fd, "IP_TTL", ["3"]),
+    ]) {
+      const asking = ask();
+      await null;
+      arrive();
+      assert.deepEqual(await asking, { error: "EACCES", message: "not here" });
+      assert.deepEqual(network.explain(fd), ["EACCES", "not here"]);
+    }
+    assert.equal(network.option(fd, "IP_TTL"), undefined);
+  });
+
+  test("is answered when the session ends, too", async (t) => {
+    const { network, calls } = await installed(t);
+    const asking = network.listen(calls.socket(), 5);
+    network.close();
+    assert.equal((await asking).error, "ENETDOWN");
+  });
+
+  test("listens, and takes what comes in as descriptors", async (t) => {
+    const { world, network, calls, arrive } = await answering(t, { type: "bound", local: HERE });
+    const fd = calls.socket();
+    assert.equal(network.accept(fd), "EINVAL");
+    const asking = network.listen(fd, 5);
+    await null;
+    arrive();
+    await asking;
+    assert.deepEqual([network.listening(fd), network.accept(fd)], [true, "EAGAIN"]);
+    const { socket: id } = /** @type {any} */ (world.proxy.heard.find(({ type }) => type === "open"));
+    world.hear({ type: "accepted", socket: 2, listener: id, local: HERE, peer: HOST });
+    assert.equal(network.status().sockets[0].queued, 1);
+    const accepted = Number(network.accept(fd));
+    assert.deepEqual(network.describe(accepted)?.slice(0, 2), [2, 1]);
+    assert.deepEqual(network.addresses(accepted), [
+      ["127.0.0.1", 8080],
+      [HOST.host, HOST.port],
+    ]);
+    assert.equal(network.listening(accepted), false);
+    while (calls.socket() >= 0);
+    world.hear({ type: "accepted", socket: 4, listener: id, local: HERE, peer: HOST });
+    assert.equal(network.accept(fd), "EMFILE");
+    calls.close(accepted);
+    assert.equal(network.accept(fd), accepted); // it went on waiting
+  });
+
+  test("sends and receives datagrams, and tells whence", async (t) => {
+    const { world, network, calls } = await installed(t);
+    const fd = calls.socket(2, 2);
+    let released = 0;
+    const data = { getBuffer: () => ({ data: new Uint8Array([1, 2, 3]), release: () => released++ }) };
+    assert.equal(network.sendTo(fd, data, "10.0.0.1", 53), 3);
+    assert.equal(network.sendTo(fd, data, "255.255.255.255", 53), "EACCES");
+    assert.equal(network.sendTo(40, data, "10.0.0.1", 53), "EBADF");
+    assert.equal(released, 3);
+    await null;
+    const { socket } = /** @type {any} */ (world.proxy.heard.at(-1));
+    assert.deepEqual(world.proxy.types(), ["open", "bind", "datagram"]);
+    assert.deepEqual([network.sender(fd), network.peek(fd, 10)], [undefined, undefined]);
+    world.hear({ type: "datagram", socket, address: HOST, data: new Uint8Array(5) }, { type: "dropped", socket, count: 2 });
+    assert.equal(network.peek(fd, 2)?.length, 2);
+    assert.deepEqual(network.sender(fd), [HOST.host, HOST.port, 5]);
+    assert.equal(network.status().sockets[0].dropped, 2);
+  });
+
+  test("a stream sends what is given with an address as if it were without", async (t) => {
+    const { network, connected } = await installed(t);
+    const data = { getBuffer: () => ({ data: new Uint8Array(3), release() {} }) };
+    assert.equal(network.sendTo(connected().fd, data, "10.0.0.1", 53), 3);
+  });
+
+  test("makes pairs within the page, or says why not by name", async (t) => {
+    const { network, calls } = await installed(t);
+    assert.equal(network.pair(3), "ESOCKTNOSUPPORT");
+    const [one, other] = network.pair(1);
+    assert.deepEqual(network.describe(one), [AF_UNIX, 1, 0]);
+    assert.deepEqual(network.addresses(one), [
+      ["", 0],
+      ["", 0],
+    ]);
+    calls.send(one, "abc");
+    assert.equal(calls.recv(other, 10), 3);
+  });
+
+  test("of what is no socket of ours is EBADF", async (t) => {
+    const { network } = await installed(t);
+    for (const fd of [-1, 0, 1000]) {
+      for (const answer of [
+        network.bind(fd, "", 0),
+        network.listen(fd, 5),
+        network.setOption(fd, "IP_TTL", ["3"]),
+      ]) {
+        assert.deepEqual(answer, { error: "EBADF", message: "" });
+      }
+      assert.equal(network.accept(fd), "EBADF");
+      assert.deepEqual([network.listening(fd), network.settled(fd), network.option(fd, "IP_TTL")], [
+        false,
+        undefined,
+        undefined,
+      ]);
+      assert.equal(network.sender(fd), undefined);
+    }
+  });
+
+  test("watches descriptors for an event loop", async (t) => {
+    const { world, network, connected } = await installed(t);
+    const { fd, socket } = connected();
+    let woken = 0;
+    const list = network.watchlist(() => woken++);
+    list.watch(fd, 1);
+    world.hear({ type: "data", socket, data: new Uint8Array(1) });
+    await null;
+    assert.deepEqual([woken, list.take()], [1, [[fd, 1]]]);
+  });
+});
+
+suite("a page without a proxy", () => {
+  /** A page that is its own network. */
+  async function alone() {
+    const module = fakeModule();
+    const network = await open(module, { ...OPTIONS, url: "" });
+    network.mount();
+    return { network, calls: new SystemCalls(module) };
+  }
+
+  test("opens no connection, and says so", async (t) => {
+    const page = new World(t).page;
+    const { network } = await alone();
+    assert.deepEqual(network.status(), {
+      url: "",
+      proxy: "",
+      state: "local",
+      roundTrip: undefined,
+      reconnects: 0,
+      buffered: 0,
+      sockets: [],
+    });
+    network.close();
+    assert.equal(page.webSockets.length, 0);
+  });
+
+  test("answers at once", async () => {
+    const { network, calls } = await alone();
+    const [server, client] = [calls.socket(), calls.socket()];
+    assert.equal(network.bind(server, "127.0.0.1", 0).local.host, "127.0.0.1");
+    assert.equal(network.listen(server, 5).error, undefined);
+    const [[, port]] = /** @type {any} */ (network.addresses(server));
+    assert.equal(network.connect(client, "127.0.0.1", port).error, undefined);
+    const accepted = Number(network.accept(server));
+    assert.deepEqual(network.addresses(accepted)?.[1], network.addresses(client)?.[0]);
+    calls.send(client, "abc");
+    assert.equal(calls.recv(accepted, 10), 3);
+  });
+
+  test("knows its own name and no other", async () => {
+    const { network } = await alone();
+    assert.deepEqual(
+      network.resolve("localhost", "", 0).addresses.map((/** @type {any} */ { host }) => host),
+      ["::1", "127.0.0.1"],
+    );
+    assert.equal(network.resolve("localhost", "", 4).addresses.length, 1);
+    const { error, message } = network.resolve("host.example", "", 4);
+    assert.equal(error, "EAI_NONAME");
+    assert.match(message, /host\.example.*install a proxy/);
+    assert.equal(network.resolve("", "http", 0).error, "EAI_SERVICE");
+    assert.equal(network.reverse(4, "127.0.0.1", 80, false).host, "localhost");
+    assert.equal(network.reverse(4, "10.0.0.1", 80, false).host, "");
+  });
+});
+
 suite("a descriptor", () => {
   test("that is none of ours is nothing", async (t) => {
     const { network } = await installed(t);

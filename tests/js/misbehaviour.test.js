@@ -6,8 +6,9 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
+import { DatagramSocket } from "../../js/datagram.js";
 import { MessageReader, encodeMessage } from "../../js/wire.js";
-import { PAGE, TARGET } from "./line.js";
+import { HOST, PAGE, TARGET } from "./line.js";
 import { unnumbered } from "./proxy.js";
 import { World } from "./world.js";
 
@@ -35,8 +36,50 @@ suite("a proxy that breaks the protocol", () => {
       world.proxy.say({ type: "shutdown", socket: id }),
     "an address that is none": (world, { id }) =>
       world.proxy.say({ type: "connected", socket: id, local: PAGE, peer: LONG }),
+    "a window for more than any may be": (world) => {
+      const { id } = world.connected();
+      const credit = 2 ** 32 - 1;
+      return world.proxy.say({ type: "window", socket: id, credit }, { type: "window", socket: id, credit });
+    },
+    "a datagram for a stream": (world, { id }) =>
+      world.proxy.say({ type: "datagram", socket: id, address: HOST, data: new Uint8Array(1) }),
+    "a datagram from what is no address": (world) =>
+      world.proxy.say({ type: "datagram", socket: datagrams(world).id, address: LONG, data: new Uint8Array(1) }),
+    "data for a datagram socket": (world) =>
+      world.proxy.say({ type: "data", socket: datagrams(world).id, data: new Uint8Array(1) }),
+    "a connection for a datagram socket": (world) =>
+      world.proxy.say({ type: "connected", socket: datagrams(world).id, local: PAGE, peer: HOST }),
+    "a fault of a stream": (world, { id }) => world.proxy.say({ type: "fault", socket: id, code: "EIO", message: "" }),
+    "a connection that came in to a stream": (world, { id }) =>
+      world.proxy.say({ type: "accepted", socket: 2, listener: id, local: PAGE, peer: HOST }),
+    "a connection that came in, with an id of ours": (world) =>
+      world.proxy.say({ type: "accepted", socket: 77, listener: world.listening().id, local: PAGE, peer: HOST }),
+    "a connection that came in from what is no address": (world) =>
+      world.proxy.say({ type: "accepted", socket: 2, listener: world.listening().id, local: PAGE, peer: LONG }),
+    "more connections than the backlog allows": (world) => {
+      const listener = world.listening().id;
+      const ids = Array.from({ length: 10 }, (_, index) => 2 + 2 * index);
+      return world.proxy.say(
+        ...ids.map((socket) => ({ type: "accepted", socket, listener, local: PAGE, peer: HOST })),
+      );
+    },
+    "data for a listener": (world) =>
+      world.proxy.say({ type: "data", socket: world.listening().id, data: new Uint8Array(1) }),
+    "an address of another family for a listener": (world) => {
+      const request = world.askToListen();
+      return world.proxy.say({ type: "bound", socket: request, local: { family: 6, host: "::1", port: 1 } });
+    },
+    "names where an address was asked for": (world) =>
+      world.proxy.say({ type: "reversed", socket: world.askToListen(), host: "", service: "" }),
     "a frame that pages send": (world, { id }) => world.proxy.say({ type: "connect", socket: id, family: 4, ...TARGET }),
   };
+
+  /** A datagram socket that the proxy knows. @param {World} world */
+  function datagrams(world) {
+    const socket = new DatagramSocket();
+    socket.open(world.connection.session);
+    return socket;
+  }
 
   for (const [what, make] of Object.entries(WRONG)) {
     for (const size of [Infinity, 1]) {

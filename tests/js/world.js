@@ -4,6 +4,7 @@
  */
 
 import { Connection } from "../../js/connection.js";
+import { Listener } from "../../js/listener.js";
 import { Socket } from "../../js/socket.js";
 import { HOST, PAGE, TARGET } from "./line.js";
 import { Page } from "./page.js";
@@ -79,6 +80,24 @@ export class World {
     const socket = this.connecting();
     this.hear({ type: "connected", socket: socket.id, local: PAGE, peer: HOST });
     return socket;
+  }
+
+  /** A new socket asks to listen; the id of its question. @param {(listener: Listener | null) => void} [answered] */
+  askToListen(answered = () => {}) {
+    Listener.start(new Socket(), this.connection.session, 8, (_error, listener) => answered(listener));
+    this.connection.session.flush();
+    return this.proxy.heard[this.proxy.heard.length - 1].socket;
+  }
+
+  /** A socket that listens. @returns {Listener} */
+  listening() {
+    /** @type {any} */
+    let started;
+    const request = this.askToListen((listener) => {
+      started = listener;
+    });
+    this.hear({ type: "bound", socket: request, local: PAGE });
+    return started;
   }
 
   /** The proxy starts anew, and knows no session. */

@@ -11,7 +11,17 @@ from outside, as tests/contract_peers.py offers it; most need nothing.
 import importlib
 import inspect
 
-SUITES = ("stream", "listener", "servers", "datagram", "associated", "groups")
+SUITES = (
+    "stream",
+    "pairs",
+    "listener",
+    "servers",
+    "datagram",
+    "associated",
+    "groups",
+    "local",
+    "descriptors",
+)
 
 
 def names(given=None):

@@ -38,3 +38,32 @@ def test_sockets_through_a_proxy_keep_the_contract(suite, name, page, peers):
 @pytest.mark.parametrize(("suite", "name"), contract.names(given=["host6"]))
 def test_sockets_of_a_page_alone_keep_the_contract(suite, name, lone_page):
     lone_page.run(RUN, suite=suite, name=name, peers={"host6": "::1"})
+
+
+CLOSING = """
+import asyncio, contextlib, select, socket
+
+async def close(sock):
+    sock.close()
+
+found = []
+with contextlib.ExitStack() as stack:
+    one, other = map(stack.enter_context, socket.socketpair())
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    hearing = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+    hearing.bind(("127.0.0.1", 0))
+    for sock in (one, listener, hearing):
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        descriptor = sock.fileno()
+        task = asyncio.ensure_future(close(sock))  # runs while poll waits
+        found.append(poller.poll(10_000) == [(descriptor, select.POLLNVAL)])
+        await task
+found
+"""
+
+
+@pytest.mark.parametrize("where", ["page", "lone_page"])
+def test_a_wait_for_a_socket_ends_when_another_task_closes_it(where, request):
+    # Here alone: on Linux a thread waits on, and there is no other thread in a page.
+    assert request.getfixturevalue(where).run(CLOSING) == [True, True, True]

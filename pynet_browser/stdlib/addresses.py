@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import socket
 from collections.abc import Callable
@@ -45,8 +46,11 @@ def written(family: int, end: End | None) -> Any:
 
 
 def is_name(family: int, host: str) -> bool:
-    """Whether a host must be looked up before a datagram can be sent to it."""
-    return family != AF_UNIX and numeric_address(host) is None
+    """Whether a host must be looked up before a datagram can be sent to it: it is no address of the family."""
+    if family == AF_UNIX:
+        return False
+    numeric = numeric_address(host)
+    return numeric is None or numeric[0] != family
 
 
 def numeric_address(host: str) -> tuple[int, str] | None:
@@ -84,8 +88,8 @@ def _parse_inet6(address: Any, call: str) -> End:
     if len(address) not in range(2, 5):
         raise TypeError("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])")
     host, port = _host(address[0]), _port(address[1], call)
-    flow = int(address[2]) if len(address) > 2 else 0  # noqa: PLR2004
-    if not 0 <= flow <= 0xFFFFF:  # noqa: PLR2004  20 bits
+    flow, _scope = (operator.index(number) & 0xFFFFFFFF for number in (*address[2:], 0, 0)[:2])
+    if flow > 0xFFFFF:  # noqa: PLR2004  20 bits
         raise OverflowError(f"{call}(): flowinfo must be 0-1048575.")
     return host.partition("%")[0] or ANY[socket.AF_INET6], port
 
@@ -116,7 +120,10 @@ def _host(host: Any) -> str:
     if isinstance(host, bytes | bytearray):
         text = bytes(host).decode("latin-1")
     elif isinstance(host, str):
-        text = host if host.isascii() else host.encode("idna").decode("ascii")
+        try:
+            text = host if host.isascii() else host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise TypeError("encoding of hostname failed") from None
     else:
         raise TypeError(f"str, bytes or bytearray expected, not {type(host).__name__}")
     if "\0" in text:
@@ -125,9 +132,7 @@ def _host(host: Any) -> str:
 
 
 def _port(port: Any, call: str) -> int:
-    if isinstance(port, float) or not hasattr(port, "__index__"):
-        raise TypeError(f"'{type(port).__name__}' object cannot be interpreted as an integer")
-    number = port.__index__()
+    number = operator.index(port)
     if not 0 <= number <= PORT_MAX:
         raise OverflowError(f"{call}(): port must be 0-65535.")
     return int(number)

@@ -46,7 +46,7 @@ def written(family: int, end: End | None) -> Any:
 
 
 def is_name(family: int, host: str) -> bool:
-    """Whether a host must be looked up before a datagram can be sent to it: it is no address of the family."""
+    """Whether a host must be looked up to send a datagram to it: it is no address of the family."""
     if family == AF_UNIX:
         return False
     numeric = numeric_address(host)

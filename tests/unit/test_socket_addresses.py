@@ -33,7 +33,7 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
     """What a call returns, or what its exception says to a program."""
     try:
         return call(*arguments)
-    except Exception as error:
+    except (OSError, TypeError, ValueError, ArithmeticError) as error:
         return type(error), str(error)
 
 
@@ -50,8 +50,29 @@ NO_PORTS = (
     Indexable(70000),
     b"80",
 )
-NO_HOSTS = (None, 5, 1.5, [], "a\0b", b"a\0b", "\0", "é" * 70, "a..b.é", memoryview(b"127.0.0.1"))
-NO_ADDRESSES = (None, 5, "127.0.0.1", b"127.0.0.1", [], ["127.0.0.1", 80], {}, (), ("127.0.0.1",))
+NO_HOSTS: tuple[Any, ...] = (
+    None,
+    5,
+    1.5,
+    [],
+    "a\0b",
+    b"a\0b",
+    "\0",
+    "é" * 70,
+    "a..b.é",
+    memoryview(b"127.0.0.1"),
+)
+NO_ADDRESSES: tuple[Any, ...] = (
+    None,
+    5,
+    "127.0.0.1",
+    b"127.0.0.1",
+    [],
+    ["127.0.0.1", 80],
+    {},
+    (),
+    ("127.0.0.1",),
+)
 
 REFUSED: dict[int, list[Any]] = {
     socket.AF_INET: [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,12 +11,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
+FIRST_EPHEMERAL_PORT = 32_768  # on Linux; others begin later
 
 
 class ServerError(Exception):
@@ -23,11 +26,20 @@ class ServerError(Exception):
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A loopback port that nobody uses now, for TCP and UDP.
+
+    A server may take a second to bind it. So it is none of those that the system gives to connections.
+    """
+    while True:
+        port = random.randrange(20_000, FIRST_EPHEMERAL_PORT)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            suppress(OSError),
+        ):
+            stream.bind(("127.0.0.1", port))
+            datagrams.bind(("127.0.0.1", port))
+            return port
 
 
 class ServerProcess:

@@ -88,3 +88,70 @@ async def talk(number):
 sorted(await asyncio.gather(*(talk(number) for number in range(25)))) == list(range(25))
 """
     assert python.run(source, host=echo_server.host, port=echo_server.port, timeout=60) is True
+
+
+MIXED = """
+import random, select, socket
+
+class Kind:
+    # What makes one socket of a kind ready, and what takes that back.
+    def __init__(self, watched, wake, take):
+        self.watched, self.wake, self.take = watched, wake, take
+
+def stream():
+    one = socket.create_connection(echo, 20)
+    return Kind(one, lambda: one.sendall(b"!"), lambda: one.recv(10) == b"!")
+
+def listener():
+    one = socket.create_server(("127.0.0.1", 0))
+    visitors = []
+    def take():
+        with visitors.pop() as visitor, one.accept()[0] as visited:
+            return visited.getpeername() == visitor.getsockname()
+    return Kind(one, lambda: visitors.append(socket.create_connection(one.getsockname(), 20)), take)
+
+def datagram():
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.bind(("127.0.0.1", 0))
+    address = one.getsockname()
+    return Kind(one, lambda: one.sendto(b"?", address), lambda: one.recvfrom(10) == (b"?", address))
+
+def pair():
+    one, other = socket.socketpair()
+    others.append(other)
+    return Kind(one, lambda: other.send(b"."), lambda: one.recv(10) == b".")
+
+others = []
+kinds = {}
+for make in (stream, listener, datagram, pair):
+    for _ in range(125):
+        kind = make()
+        kinds[kind.watched] = kind
+order = list(kinds)
+random.Random(500).shuffle(order)
+wrong = []
+for turn, one in enumerate(order):
+    kinds[one].wake()
+    ready = select.select(list(kinds), [], [], 20)
+    if ready != ([one], [], []) or not kinds[one].take():
+        wrong.append(turn)
+quiet = select.select(list(kinds), [], [], 0)
+together = order[::7]
+for one in together:
+    kinds[one].wake()
+seen = set()
+while len(seen) < len(together):
+    fresh = [one for one in select.select(list(kinds), [], [], 20)[0] if one not in seen]
+    for one in fresh:
+        seen.add(one)
+        wrong.extend([] if kinds[one].take() else [one.fileno()])
+for one in [*kinds, *others]:
+    one.close()
+[len(kinds), wrong, [len(each) for each in quiet], seen == set(together)]
+"""
+
+
+def test_five_hundred_sockets_of_every_kind_are_told_apart(anywhere):
+    with Echo() as echo:
+        result = anywhere.run(MIXED, echo=echo.address, timeout=90)
+    assert result == [500, [], [0, 0, 0], True]

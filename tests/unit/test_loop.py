@@ -1,0 +1,271 @@
+"""What the page's event loop has beside the standard library's methods."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pynet_browser.runtime import Network, Reply
+from pynet_browser.stdlib import loop as page_loop
+from pynet_browser.stdlib.endpoints import _settle
+from pynet_browser.stdlib.loop import Wiring
+from tests.unit.page import Promise
+
+
+class Later(Reply):
+    """An answer that is not here, where nothing can wait for it."""
+
+    can_wait = False
+
+    def __init__(self) -> None:
+        self.promise = Promise()
+        super().__init__("bind", self.promise)
+
+
+class Opened:
+    """A server or a transport."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def opening(result: Any, *replies: Reply) -> Any:
+    """A method that opens sockets, and meets these answers on the way."""
+
+    async def create_server(_self: Any, *arguments: Any, **named: Any) -> Any:
+        """Open one."""
+        await asyncio.sleep(0)
+        for reply in replies:
+            _settle(reply)
+        return result(*arguments, **named) if callable(result) else result
+
+    return page_loop._opening(create_server)
+
+
+async def test_who_opens_a_server_waits_for_what_the_proxy_owes():
+    later, opened = Later(), Opened()
+    creating = asyncio.ensure_future(opening(opened, later)(None))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not creating.done()
+    later.promise.settle(local=None)
+    assert await creating is opened
+    assert not opened.closed
+
+
+@pytest.mark.parametrize("pair", [False, True], ids=["a server", "a transport and its protocol"])
+async def test_what_the_proxy_refuses_closes_what_was_opened(pair):
+    first, second, opened = Later(), Later(), Opened()
+    creating = asyncio.ensure_future(opening((opened, "protocol") if pair else opened, first, second)(None))
+    first.promise.settle()
+    second.promise.settle(error="EADDRINUSE", message="port 80 is taken")
+    with pytest.raises(OSError, match="port 80 is taken"):
+        await creating
+    assert opened.closed
+
+
+async def test_arguments_and_names_are_those_of_the_method():
+    method = opening(lambda *arguments, **named: (arguments, named))
+    with pytest.raises(AttributeError):
+        method.no_such_thing  # noqa: B018
+    assert (method.__name__, method.__doc__) == ("create_server", "Open one.")
+    assert await method(None, 1, host="h") == ((1,), {"host": "h"})
+
+
+async def test_two_that_open_at_once_wait_for_their_own():
+    one, other = Later(), Later()
+    opened = Opened(), Opened()
+    creating = [
+        asyncio.ensure_future(opening(each, reply)(None))
+        for each, reply in zip(opened, (one, other), strict=True)
+    ]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    other.promise.settle()
+    assert await creating[1] is opened[1]
+    assert not creating[0].done()
+    one.promise.settle(error="EACCES", message="not here")
+    with pytest.raises(PermissionError):
+        await creating[0]
+    assert [each.closed for each in opened] == [True, False]
+
+
+# ── One round of the loop ─────────────────────────────────────────────────────────────────────────────
+
+
+class Loop:
+    """An event loop whose next round is run by a test."""
+
+    def __init__(self) -> None:
+        self.scheduled: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.processed: list[Any] = []
+        self.process: Callable[[Any], None] = self.processed.append
+
+    def call_soon(self, callback: Callable[..., None], *arguments: Any) -> None:
+        self.scheduled.append((callback, arguments))
+
+    def _process_events(self, events: Any) -> None:
+        self.process(events)
+
+    def run(self) -> None:
+        scheduled, self.scheduled = self.scheduled, []
+        for callback, arguments in scheduled:
+            callback(*arguments)
+
+
+class Watched:
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+        self.rearmed = 0
+
+    def take(self) -> list[tuple[int, int]]:
+        return []
+
+    def rearm(self) -> None:
+        self.rearmed += 1
+
+
+class Handle:
+    def __init__(self, *, cancelled: bool = False, run: Callable[[], None] | None = None) -> None:
+        self.runs = 0
+        self._cancelled, self._do = cancelled, run
+
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def _run(self) -> None:
+        self.runs += 1
+        if self._do:
+            self._do()
+
+
+@pytest.fixture
+def wired() -> tuple[Loop, Wiring, Watched]:
+    loop, made = Loop(), []
+
+    def watchlist(wake: Callable[[], None]) -> Watched:
+        made.append(Watched(wake))
+        return made[0]
+
+    return loop, Wiring(loop, cast(Network, SimpleNamespace(watchlist=watchlist))), made[0]
+
+
+def test_what_wakes_the_loop_is_handled_in_its_turn(wired):
+    loop, _, watched = wired
+    watched.wake()
+    assert (loop.processed, watched.rearmed) == ([], 0)
+    loop.run()
+    assert (loop.processed, watched.rearmed) == ([[]], 1)
+
+
+def test_handles_run_once_unless_they_were_cancelled(wired):
+    loop, wiring, watched = wired
+    handles = [Handle(), Handle(cancelled=True)]
+    wiring.ready.extend(cast(Any, handles))
+    for _ in range(2):
+        watched.wake()
+        loop.run()
+    assert [each.runs for each in handles] == [1, 0]
+
+
+def test_what_a_handle_adds_is_for_the_next_round(wired):
+    loop, wiring, watched = wired
+    second = Handle()
+    wiring.ready.append(cast(Any, Handle(run=lambda: wiring.ready.append(cast(Any, second)))))
+    watched.wake()
+    loop.run()
+    assert second.runs == 0
+    watched.wake()
+    loop.run()
+    assert second.runs == 1
+
+
+def test_a_round_that_fails_goes_on_with_the_next(wired):
+    loop, _, watched = wired
+
+    def fail(_events: Any) -> None:
+        raise ZeroDivisionError
+
+    loop.process = fail
+    watched.wake()
+    with pytest.raises(ZeroDivisionError):
+        loop.run()
+    assert watched.rearmed == 1
+
+
+def test_a_loop_that_is_gone_is_not_woken():
+    loop, made = Loop(), []
+
+    def watchlist(wake: Callable[[], None]) -> Watched:
+        made.append(Watched(wake))
+        return made[0]
+
+    wiring = Wiring(loop, cast(Network, SimpleNamespace(watchlist=watchlist)))
+    del loop
+    gc.collect()
+    made[0].wake()
+    assert wiring.ready == []
+
+
+# ── Servers at paths ──────────────────────────────────────────────────────────────────────────────────
+
+
+def serving(path: Path) -> tuple[Any, socket.socket, list[int]]:
+    """A loop that serves at a path, the server's socket, and the descriptors that are read no more."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    removed: list[int] = []
+    loop = SimpleNamespace(_unix_server_sockets={sock: path.stat().st_ino}, _remove_reader=removed.append)
+    return loop, sock, removed
+
+
+def test_the_path_of_a_server_goes_with_it(tmp_path):
+    path = tmp_path / "server"
+    loop, sock, removed = serving(path)
+    fd = sock.fileno()
+    page_loop._stop_serving(loop, sock)
+    assert (path.exists(), removed, sock.fileno()) == (False, [fd], -1)
+    assert loop._unix_server_sockets == {}
+
+
+def test_but_not_if_it_is_another_servers_by_now(tmp_path):
+    path = tmp_path / "server"
+    loop, sock, _ = serving(path)
+    path.rename(tmp_path / "old")  # its inode stays taken
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        page_loop._stop_serving(loop, sock)
+        assert path.exists()
+
+
+def test_nor_is_a_file_that_stands_there_or_nothing_at_all(tmp_path):
+    for content in (None, "a file"):
+        path = tmp_path / f"server {content}"
+        loop, sock, _ = serving(path)
+        path.unlink()
+        if content:
+            path.write_text(content)
+        page_loop._stop_serving(loop, sock)
+        assert path.exists() is bool(content)
+
+
+def test_a_server_without_a_path_just_ends():
+    sock = socket.socket()
+    removed: list[int] = []
+    fd = sock.fileno()
+    page_loop._stop_serving(SimpleNamespace(_unix_server_sockets={}, _remove_reader=removed.append), sock)
+    assert (removed, sock.fileno()) == ([fd], -1)
+
+
+def test_tls_says_that_it_is_not_there_yet():
+    with pytest.raises(NotImplementedError, match="TLS"):
+        page_loop._no_tls(1, 2, three=3)

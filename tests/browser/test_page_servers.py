@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import subprocess
 
 import pytest
 
-from tests.machine import find_curl
+from tests.curl import REPORT, curl
 from tests.peers import chunks, pattern
-from tests.servers import required
-
-
-def curl(*arguments: str) -> list[str]:
-    """Runs it, unconfigured; returns the lines that it has written out."""
-    run = subprocess.run(
-        [required(find_curl, "curl"), "--disable", "--silent", "--show-error", *arguments],
-        env={},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.splitlines()
-
 
 # ── http.server ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -60,9 +43,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_request(self, code="-", size="-"):
         self.log.append(f"{self.command} {self.path.lstrip('/')} {int(code)}")
 """
-
-REPORT = ["--write-out", r"%{http_code} %{num_connects} %{size_download}\n", "--output"]
-"""For each transfer of one curl: its status, the connections made for it, its size. Then comes a file."""
 
 
 def test_http_server_keeps_a_connection_for_several_requests(serve, tmp_path):

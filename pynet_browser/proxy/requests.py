@@ -115,6 +115,9 @@ class Requests:
             socket = self._session.socket(request.target)
             if socket is None:
                 raise host_error(errno.EBADF)
+            numeric = addresses.literal(address)
+            if numeric and socket.family not in (0, numeric.version):
+                raise host_error(errno.EAFNOSUPPORT)
             return socket.answer(request, address)
         except OSError as error:
             return Failed(request.socket, *reason(error))

@@ -168,7 +168,8 @@ class Resolver:
             port: 0 to 65535.
             family: 4 or 6 for one family of addresses, 0 for both.
             timeout: seconds for resolving and connecting together; None for the resolver's own.
-            bound: the socket to connect, non-blocking and of that family; None makes one.
+            bound: the socket to connect, non-blocking and of that family; None makes one. It is good for one
+                attempt: after that it need not have its address any more.
 
         Returns:
             A connected, non-blocking socket; ``TCP_NODELAY`` is set on one made here.
@@ -183,7 +184,8 @@ class Resolver:
             allowed = self._allowed("tcp", name, port, await self._look_up(name, port, family))
             try:
                 if bound is not None:
-                    return await _connected(bound, allowed)
+                    await asyncio.get_running_loop().sock_connect(bound, allowed[0][4])
+                    return bound
                 connection = await aiohappyeyeballs.start_connection(
                     allowed, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
                 )
@@ -253,18 +255,6 @@ class Resolver:
             self._turns.release()
             raise OSError(errno.EAGAIN, "the proxy's host has no thread left") from error
         return await answer
-
-
-async def _connected(bound: socket.socket, infos: Sequence[AddressInfo]) -> socket.socket:
-    """A socket that has an address already, connected to the first that answers."""
-    loop = asyncio.get_running_loop()
-    *others, last = infos
-    for info in others:
-        with contextlib.suppress(OSError):
-            await loop.sock_connect(bound, info[4])
-            return bound
-    await loop.sock_connect(bound, last[4])
-    return bound
 
 
 @contextlib.asynccontextmanager

@@ -95,7 +95,8 @@ class DatagramSocket(Endpoint):
         self._faults = Pace(FAULTS_PER_SECOND, FAULTS_PER_SECOND)
         self._dropped = 0
         self._telling: asyncio.TimerHandle | None = None
-        asyncio.get_running_loop().add_reader(self._socket, self._readable)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._readable)
 
     # ── What the page asks ─────────────────────────────────────────────────────────────────────────
 
@@ -137,9 +138,8 @@ class DatagramSocket(Endpoint):
         log.info("session %s: UDP on %s port %d hears %s", self._session.name, host, port, self._hears)
 
     def _connect(self, request: Associate, address: str) -> Peer:
-        address = address or ANY_ADDRESS[self._socket.family]
-        host = addresses.canonical(request.host) if request.host else address
-        peer = self._peer(host, address, request.port)
+        named = addresses.canonical(request.host) if request.host else None
+        peer = self._peer(address or ANY_ADDRESS[self._socket.family], request.port, named)
         if peer.refusal:
             raise PermissionError(errno.EACCES, peer.refusal)
         self._socket.connect(peer.name)
@@ -149,18 +149,23 @@ class DatagramSocket(Endpoint):
 
     def _set_option(self, request: Option) -> None:
         if request.name in JOINING and request.values:
-            group = self._canonical(request.values[0])
-            decision = self._session.policy.decide("udp", group, group, self._local.port or ANY_PORT)
-            if not decision.allowed:
-                raise PermissionError(errno.EACCES, decision.reason)
+            self._check_group(request.values[0])
         set_option(self._socket, request.name, request.values)
+
+    def _check_group(self, text: str) -> None:
+        group = addresses.literal(text)
+        if group is None:
+            raise host_error(errno.EINVAL)
+        decision = self._session.policy.decide("udp", str(group), group, self._local.port or ANY_PORT)
+        if not decision.allowed:
+            raise PermissionError(errno.EACCES, decision.reason)
 
     def _let_go(self, _frame: Frame) -> None:
         self.abort()
 
     def abort(self) -> None:
         """Let go of the port."""
-        asyncio.get_running_loop().remove_reader(self._socket)
+        self._loop.remove_reader(self._socket)
         if self._telling:
             self._telling.cancel()
         self._socket.close()
@@ -171,10 +176,14 @@ class DatagramSocket(Endpoint):
 
     # ── Peers ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _peer(self, host: str, address: str, port: int) -> Peer:
-        """A peer that the page names; ``host`` is what the policy is asked about."""
+    def _peer(self, address: str, port: int, host: str | None = None) -> Peer:
+        """A peer that the page has named, perhaps as ``host``.
+
+        Raises:
+            OSError: it is no address of this socket's family.
+        """
         address = self._canonical(address)
-        decision = self._session.policy.decide("udp", host, address, port)
+        decision = self._session.policy.decide("udp", host or address, address, port)
         name = (LOOPBACK.get(address, address), port)  # where it will answer from
         return Peer(name, Address(self.family, *name), decision.reason)
 
@@ -183,7 +192,7 @@ class DatagramSocket(Endpoint):
         family = self._socket.family
         try:
             return host_socket.inet_ntop(family, host_socket.inet_pton(family, address))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             other = addresses.literal(address)
             raise host_error(errno.EAFNOSUPPORT if other else errno.EINVAL) from error
 
@@ -202,19 +211,15 @@ class DatagramSocket(Endpoint):
         Raises:
             OSError: nowhere.
         """
-        if address.family != self.family:
-            raise host_error(errno.EAFNOSUPPORT)
-        key = address[1:]
-        known = (
-            self._associate if self._associate and self._associate.name[:2] == key else self._peers.get(key)
-        )
-        if known is None:
-            named = self._peer(self._canonical(address.host), address.host, address.port)
-            known = self._peers.get(named.name[:2], named)
-        if self._associate is None:
-            self._remember(known)
-        elif self._associate.name[:2] != known.name[:2]:
-            raise host_error(errno.EISCONN)
+        if self._associate:
+            if address != self._associate.address and self._peer(*address[1:]).name != self._associate.name:
+                raise host_error(errno.EISCONN)
+            return self._associate
+        known = self._peers.get(address[1:])
+        if known is None:  # or it was spelled otherwise
+            peer = self._peer(address.host, address.port)
+            known = self._peers.get(peer.name[:2], peer)
+        self._remember(known)
         if known.refusal:
             raise PermissionError(errno.EACCES, known.refusal)
         return known
@@ -271,15 +276,23 @@ class DatagramSocket(Endpoint):
             self._drop()
 
     def _readable(self) -> None:
-        for _ in range(DATAGRAMS_AT_ONCE):
+        for turn in range(DATAGRAMS_AT_ONCE):
             try:
                 size, name = self._socket.recvfrom_into(self._session.scratch)
             except BlockingIOError:
+                if turn == 0:  # there was an error, and whoever sent at the same time has met it
+                    self._watch_again()
                 return
             except OSError as error:
                 self._fault(error)
+                self._watch_again()
             else:
                 self._heard(size, name)
+
+    def _watch_again(self) -> None:
+        """libuv, and with it uvloop, stops watching a socket that had an error."""
+        self._loop.remove_reader(self._socket)
+        self._loop.add_reader(self._socket, self._readable)
 
     def _heard(self, size: int, name: tuple[Any, ...]) -> None:
         source = self._source(name)
@@ -304,14 +317,14 @@ class DatagramSocket(Endpoint):
     def _drop(self) -> None:
         self._dropped = min(self._dropped + 1, COUNT_MAX)
         if self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(QUIET, self._quiet)
+            self._telling = self._loop.call_later(QUIET, self._quiet)
 
     def _quiet(self) -> None:
         self._telling = None
         if self._session.room > 0:
             self._tell_dropped()
         else:
-            self._telling = asyncio.get_running_loop().call_later(QUIET, self._quiet)
+            self._telling = self._loop.call_later(QUIET, self._quiet)
 
     def _tell_dropped(self) -> None:
         if self._dropped:

@@ -1,10 +1,12 @@
-"""TCP peers that tell what became of their connection."""
+"""Peers on the host that tell what became of a connection, or what they heard."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
+from typing import Self
 
 from tests.peers import TcpPeer, chunks
 
@@ -90,3 +92,54 @@ class ResetsWhenTold(TcpPeer):
     def __exit__(self, *exception: object) -> None:
         self.told.set()
         super().__exit__(*exception)
+
+
+class UdpHost:
+    """A UDP socket on loopback that keeps what it hears; use it with ``with``, in an event loop.
+
+    Attributes:
+        address: its host and port.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind((host, port))
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._heard: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self._socket, self._readable)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        data, source = self._socket.recvfrom(65535)
+        self.hear(data, source[:2])
+
+    def hear(self, data: bytes, source: tuple[str, int]) -> None:
+        """A datagram has come."""
+        self._heard.put_nowait((data, source))
+
+    def send(self, data: bytes, host: str, port: int) -> None:
+        """Send a datagram."""
+        self._socket.sendto(data, (host, port))
+
+    async def recv(self) -> tuple[bytes, tuple[str, int]]:
+        """The next datagram, and where it came from."""
+        return await self._heard.get()
+
+    def heard(self) -> int:
+        """How many datagrams wait to be received."""
+        return self._heard.qsize()
+
+
+class UdpEcho(UdpHost):
+    """Sends back what it hears."""
+
+    def hear(self, data: bytes, source: tuple[str, int]) -> None:
+        self.send(data, *source)

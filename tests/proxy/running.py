@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -12,10 +13,11 @@ from aiohttp import web
 
 from pynet_browser.proxy.app import SESSIONS, create_app
 from pynet_browser.proxy.config import Config, Limits
+from pynet_browser.proxy.policy import Rule
 from pynet_browser.proxy.sessions import Sessions
 from tests.proxy.client import Page
 
-__all__ = ["EVERY_LOOP", "TOKEN", "RunningProxy", "running_proxy", "until"]
+__all__ = ["EVERY_LOOP", "TOKEN", "RunningProxy", "free_port", "listening", "running_proxy", "until"]
 
 TOKEN = "the token of these tests"
 
@@ -69,6 +71,19 @@ async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIt
     allowed = before | {asyncio.current_task()}
     await until(lambda: asyncio.all_tasks() <= allowed)
     assert (len(proxy.sessions), proxy.sessions.sockets, proxy.sessions.buffered) == (0, 0, 0)
+
+
+def listening(*rules: str) -> tuple[Rule, ...]:
+    """Rules for where pages may listen."""
+    return tuple(rule for text in rules for rule in Rule.parse_listening(text))
+
+
+def free_port() -> int:
+    """A port that nobody has on loopback, for TCP and UDP."""
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        stream.bind(("127.0.0.1", 0))
+        datagram.bind(stream.getsockname())
+        return int(stream.getsockname()[1])
 
 
 async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:

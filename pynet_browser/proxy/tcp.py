@@ -144,6 +144,8 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
             self._gone(*reason(error))
 
     async def _attach(self, connection: host_socket.socket) -> None:
+        if not connection.getsockopt(host_socket.IPPROTO_TCP, host_socket.TCP_NODELAY):
+            self._options["TCP_NODELAY"] = ("0",)  # event loops set it without being asked
         try:
             await asyncio.get_running_loop().create_connection(lambda: self, sock=connection)
         except OSError as error:

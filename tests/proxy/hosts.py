@@ -99,26 +99,27 @@ class UdpHost:
 
     Attributes:
         address: its host and port.
+        socket: it.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.bind((host, port))
-        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind((host, port))
+        self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self._heard: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
 
     def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_reader(self._socket, self._readable)
+        asyncio.get_running_loop().add_reader(self.socket, self._readable)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._socket)
-        self._socket.close()
+        asyncio.get_running_loop().remove_reader(self.socket)
+        self.socket.close()
 
     def _readable(self) -> None:
-        data, source = self._socket.recvfrom(65535)
+        data, source = self.socket.recvfrom(65535)
         self.hear(data, source[:2])
 
     def hear(self, data: bytes, source: tuple[str, int]) -> None:
@@ -127,7 +128,7 @@ class UdpHost:
 
     def send(self, data: bytes, host: str, port: int) -> None:
         """Send a datagram."""
-        self._socket.sendto(data, (host, port))
+        self.socket.sendto(data, (host, port))
 
     async def recv(self) -> tuple[bytes, tuple[str, int]]:
         """The next datagram, and where it came from."""

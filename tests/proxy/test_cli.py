@@ -27,6 +27,7 @@ from pynet_browser.wire import (
     encode_message,
     frames_of,
 )
+from tests.proxy.client import FailedError, Page
 
 ROOT = Path(__file__).parents[2]
 MAIN = "from pynet_browser.proxy.cli import main; main()"
@@ -166,6 +167,19 @@ async def test_a_page_cannot_loop_through_the_proxy_itself(listen, dial):
         await ws.close()
 
 
+async def test_pages_listen_where_it_was_told_and_never_on_its_own_port():
+    async with (
+        running("--listen", "*", "udp:0.0.0.0:*") as proxy,
+        Page(f"ws://127.0.0.1:{proxy.port}/pynet", proxy.token) as page,
+    ):
+        local = await page.stream().listen()
+        assert local.host == "127.0.0.1"
+        with pytest.raises(FailedError, match="is the proxy's own port"):
+            await page.stream().bind("127.0.0.2", proxy.port)
+        with pytest.raises(FailedError, match=r"start it with --listen 192\.0\.2\.1:80"):
+            await page.stream().bind("192.0.2.1", 80)
+
+
 async def test_verbose_logs_requests_without_their_query():
     async with running("--verbose") as proxy, aiohttp.ClientSession() as session:
         await (await session.get(f"{proxy.url}/healthz?token={proxy.token}")).read()
@@ -206,6 +220,7 @@ def test_without_aiohttp_it_says_what_to_install():
     ("arguments", "complaint"),
     [
         (["--allow", "10.0.0.5/8:80"], "allow: '10.0.0.5/8:80' is not a rule: "),
+        (["--listen", "a.example:80"], "listen: 'a.example:80' is not a rule: "),
         (["--origin", "localhost"], "origins: 'localhost' must be scheme://host[:port], null or *"),
         (["--host", "0.0.0.0", "--no-token"], "leave out --no-token, or listen on --host 127.0.0.1"),
         (["--token", "a", "--no-token"], "not allowed with argument --token"),

@@ -90,6 +90,7 @@ def test_a_file_gives_every_value(toml, tmp_path):
         hostnames = ["proxy.example"]
         allow = ["db.example:5432"]
         deny = ["*:22"]
+        listen = ["8000", "udp:0.0.0.0:53"]
         connect_timeout = 3
         auth_timeout = 1.5
         grace = 10
@@ -107,6 +108,7 @@ def test_a_file_gives_every_value(toml, tmp_path):
         hostnames=("proxy.example",),
         allow=(Rule.parse("db.example:5432"),),
         deny=(Rule.parse("*:22"),),
+        listen=(*Rule.parse_listening("8000"), *Rule.parse_listening("udp:0.0.0.0:53")),
         connect_timeout=3.0,
         auth_timeout=1.5,
         grace=10.0,
@@ -153,6 +155,7 @@ def test_no_token_is_asked_for_in_words(toml, options, file, token):
         ('allow = "a:1"', "proxy.toml: allow: must be a list of texts"),
         ("allow = [1]", "proxy.toml: allow: must be a list of texts"),
         ('allow = ["a"]', "proxy.toml: allow: 'a' is not a rule: a rule is [tcp:|udp:]host:port"),
+        ('listen = ["a:1"]', "proxy.toml: listen: 'a:1' is not a rule: 'a' is not an address"),
         ('origins = ["localhost:8000"]', "'localhost:8000' must be scheme://host[:port], null or *"),
         ('origins = ["http://a.example/path"]', "'http://a.example/path' must be scheme://host[:port]"),
         ('pyodide = "/nowhere/at/all"', "proxy.toml: pyodide: /nowhere/at/all is not a directory"),

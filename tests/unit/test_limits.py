@@ -35,3 +35,21 @@ def test_an_even_stream_above_the_rate_is_slowed_to_it():
     done = [step / 100 + pace.delay(step / 100) for step in range(1000)]
     assert done == sorted(done)
     assert (len(done) - 5) / done[-1] == pytest.approx(10, rel=0.01)
+
+
+def test_what_is_not_allowed_does_not_count():
+    pace = Pace(rate=10, burst=5)
+    assert [pace.allows(100.0) for _ in range(8)] == [True] * 5 + [False] * 3
+    assert [pace.allows(100.1) for _ in range(3)] == [True, False, False]
+    assert [pace.allows(200.0) for _ in range(8)] == [True] * 5 + [False] * 3
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(3, 7), (20_000, 20_000), (1, 1), (7, 100)])
+def test_a_whole_burst_is_allowed_however_fractions_add_up(rate, burst):
+    pace = Pace(rate, burst)
+    assert sum(pace.allows(1234.567) for _ in range(2 * burst)) == burst
+
+
+def test_of_an_even_stream_above_the_rate_as_many_are_allowed_as_the_rate_says():
+    pace = Pace(rate=10, burst=5)
+    assert sum(pace.allows(step / 100) for step in range(1000)) == pytest.approx(105, abs=1)

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pynet_browser.proxy.policy import Policy, Rule, RuleError
+from pynet_browser.proxy.policy import ANY_PORT, Policy, Rule, RuleError
 
 
-def policy(*, allow=(), deny=(), public=False):
-    return Policy(map(Rule.parse, allow), map(Rule.parse, deny), public=public)
+def policy(*, allow=(), deny=(), listen=(), public=False, own_port=None):
+    listening = [rule for text in listen for rule in Rule.parse_listening(text)]
+    return Policy(map(Rule.parse, allow), map(Rule.parse, deny), listening, public=public, own_port=own_port)
 
 
 def allowed(rules, host, address=None, port=443, protocol="tcp"):
@@ -327,3 +328,147 @@ def test_a_mapped_address_is_judged_as_its_ipv4_address(address, deny, port):
     rules = policy(deny=deny, public=True)
     mapped = f"::ffff:{address}"
     assert rules.decide("tcp", "a.example", mapped, port) == rules.decide("tcp", "a.example", address, port)
+
+
+# ── Where pages may listen ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8000", ["127.0.0.0/8:8000", "[::1]:8000"]),
+        ("8000-8999", ["127.0.0.0/8:8000-8999", "[::1]:8000-8999"]),
+        ("*", ["127.0.0.0/8:*", "[::1]:*"]),
+        ("tcp:8000", ["tcp:127.0.0.0/8:8000", "tcp:[::1]:8000"]),
+        ("udp:*", ["udp:127.0.0.0/8:*", "udp:[::1]:*"]),
+        ("localhost:8000", ["127.0.0.0/8:8000", "[::1]:8000"]),
+        ("LOCALHOST:8000", ["127.0.0.0/8:8000", "[::1]:8000"]),
+        ("0.0.0.0:8000", ["0.0.0.0/0:8000"]),
+        ("[::]:8000", ["0.0.0.0/0:8000", "[::]/0:8000"]),
+        ("*:8000", ["0.0.0.0/0:8000", "[::]/0:8000"]),
+        ("udp:*:*", ["udp:0.0.0.0/0:*", "udp:[::]/0:*"]),
+        ("192.168.1.5:80-90", ["192.168.1.5:80-90"]),
+        ("192.168.1.0/24:80", ["192.168.1.0/24:80"]),
+        ("[2001:db8::1]:80", ["[2001:db8::1]:80"]),
+        ("127.1:80", ["127.0.0.1:80"]),
+    ],
+)
+def test_what_a_rule_for_listening_stands_for(text, expected):
+    assert [str(rule) for rule in Rule.parse_listening(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "'' is not a port"),
+        ("http", "'http' is not a port"),
+        ("tcp:", "'' is not a port"),
+        (":80", "a rule for listening is [tcp:|udp:][address:]port"),
+        ("127.0.0.1", "'127.0.0.1' is not a port"),
+        ("0", "'0' is not a range within 1-65535"),
+        ("8999-8000", "'8999-8000' is not a range within 1-65535"),
+        ("example.com:80", "'example.com' is not an address; pages listen on addresses, localhost or *"),
+        ("*.example.com:80", "'*.example.com' is not an address"),
+        ("::1:80", "an IPv6 address goes in brackets, as in [::1]:80"),
+        ("10.0.0.5/8:80", "has host bits set; the network is 10.0.0.0/8"),
+        ("sctp:80", "'sctp' is not an address"),
+    ],
+)
+def test_a_wrong_rule_for_listening_says_what_is_wrong(text, complaint):
+    with pytest.raises(RuleError, match=re.escape(complaint)) as caught:
+        Rule.parse_listening(text)
+    assert str(caught.value).startswith(f"{text!r} is not a rule")
+
+
+@pytest.mark.parametrize("public", [False, True])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::", "192.168.1.5"])
+def test_nobody_listens_anywhere_without_a_rule(public, address):
+    rules = policy(allow=["*:*"], public=public)
+    for protocol in ("tcp", "udp"):
+        assert not rules.decide_listen(protocol, address, 8000).allowed
+        assert not rules.decide_listen(protocol, address, ANY_PORT).allowed
+        assert rules.listening_ports(protocol, address) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "protocol", "address", "port", "expected"),
+    [
+        ("8000", "tcp", "127.0.0.1", 8000, True),
+        ("8000", "udp", "127.0.0.1", 8000, True),
+        ("8000", "tcp", "127.9.9.9", 8000, True),
+        ("8000", "tcp", "::1", 8000, True),
+        ("8000", "tcp", "::ffff:127.0.0.1", 8000, True),
+        ("8000", "tcp", "127.0.0.1", 8001, False),
+        ("8000", "tcp", "0.0.0.0", 8000, False),
+        ("8000", "tcp", "::", 8000, False),
+        ("8000", "tcp", "192.168.1.5", 8000, False),
+        ("8000", "tcp", "127.0.0.1", ANY_PORT, False),
+        ("1-65535", "tcp", "127.0.0.1", ANY_PORT, False),
+        ("*", "tcp", "127.0.0.1", ANY_PORT, True),
+        ("udp:8000", "tcp", "127.0.0.1", 8000, False),
+        ("udp:8000", "udp", "127.0.0.1", 8000, True),
+        ("0.0.0.0:8000", "tcp", "0.0.0.0", 8000, True),
+        ("0.0.0.0:8000", "tcp", "192.168.1.5", 8000, True),
+        ("0.0.0.0:8000", "tcp", "127.0.0.1", 8000, True),
+        ("0.0.0.0:8000", "tcp", "::", 8000, False),
+        ("0.0.0.0:8000", "tcp", "::1", 8000, False),
+        ("[::]:8000", "tcp", "::", 8000, True),
+        ("[::]:8000", "tcp", "0.0.0.0", 8000, True),
+        ("*:8000", "tcp", "2001:db8::1", 8000, True),
+        ("0.0.0.0/8:8000", "tcp", "0.0.0.0", 8000, False),
+        ("192.168.1.0/24:8000", "tcp", "192.168.1.5", 8000, True),
+        ("192.168.1.0/24:8000", "tcp", "0.0.0.0", 8000, False),
+    ],
+)
+def test_what_a_rule_for_listening_allows(rule, protocol, address, port, expected):
+    assert policy(listen=[rule]).decide_listen(protocol, address, port).allowed is expected
+
+
+def test_rules_for_listening_add_up():
+    rules = policy(listen=["8000", "udp:8001-8003", "192.168.1.5:9000"])
+    assert rules.listening_ports("tcp", "127.0.0.1") == [range(8000, 8001)]
+    assert rules.listening_ports("udp", "::1") == [range(8000, 8001), range(8001, 8004)]
+    assert rules.listening_ports("tcp", "192.168.1.5") == [range(9000, 9001)]
+    assert rules.listening_ports("tcp", "0.0.0.0") == []
+    assert policy(listen=["*"]).listening_ports("tcp", "127.0.0.1") == [range(1, 65536)]
+
+
+def test_no_page_listens_on_the_proxys_own_port():
+    rules = policy(listen=["*:*"], own_port=8765)
+    assert rules.decide_listen("tcp", "127.0.0.1", 8766).allowed
+    decision = rules.decide_listen("tcp", "127.0.0.2", 8765)
+    assert (decision.allowed, decision.reason) == (
+        False,
+        "127.0.0.2:8765 is the proxy's own port; let the page listen on another",
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "address", "port", "refused", "advice"),
+    [
+        ("tcp", "127.0.0.1", 8000, "127.0.0.1:8000", "8000"),
+        ("tcp", "::1", 8000, "[::1]:8000", "8000"),
+        ("udp", "127.0.0.1", 5353, "127.0.0.1:5353", "udp:5353"),
+        ("tcp", "127.0.0.1", ANY_PORT, "127.0.0.1:*", "'*'"),
+        ("tcp", "192.168.1.5", 80, "192.168.1.5:80", "192.168.1.5:80"),
+        ("tcp", "0.0.0.0", 80, "0.0.0.0:80", "80, or for more than this machine --listen 0.0.0.0:80"),
+        ("udp", "::", 80, "[::]:80", "udp:80, or for more than this machine --listen udp:[::]:80"),
+    ],
+)
+def test_a_listener_that_is_refused_is_told_what_to_change(protocol, address, port, refused, advice):
+    assert policy().decide_listen(protocol, address, port).reason == (
+        f"the proxy does not let pages listen on {refused}; start it with --listen {advice}"
+    )
+
+
+@given(
+    listen=st.lists(st.sampled_from(["8000", "udp:*", "10.0.0.0/8:1-9"])),
+    protocol=st.sampled_from(["tcp", "udp"]),
+    address=st.ip_addresses(),
+    port=port_numbers | st.just(ANY_PORT),
+)
+def test_following_the_advice_lets_a_page_listen(listen, protocol, address, port):
+    decision = policy(listen=listen).decide_listen(protocol, address, port)
+    if not decision.allowed:
+        advice = decision.reason.rpartition("--listen ")[2].replace("'", "")
+        assert policy(listen=[*listen, advice]).decide_listen(protocol, address, port).allowed

@@ -17,7 +17,8 @@ export const RECEIVE_BUFFER = 212_992;
 /** What a datagram counts for beside its data, so that empty ones are bounded too; as on Linux. */
 const OVERHEAD = 768;
 
-const BROADCAST = "255.255.255.255";
+/** Broadcast addresses that are known without asking; of other networks the host knows. */
+export const BROADCAST = ["255.255.255.255", "127.255.255.255"];
 
 /**
  * @typedef {import("./endpoint.js").Answered} Answered
@@ -33,6 +34,10 @@ export class DatagramSocket extends Endpoint {
   dropped = 0;
   /** The datagram that was read last, for those who want to know whence, and how long it was. @type {Datagram | null} */
   last = null;
+  /** Who has no room for what this would send: within the page datagrams are not lost, see unix(7). @type {DatagramSocket | null} */
+  blockedBy = null;
+  /** Who waits for room here. @type {Set<DatagramSocket>} */
+  #heldBack = new Set();
   #readShut = false;
   #writeShut = false;
   /** @type {Datagram[]} */
@@ -54,6 +59,12 @@ export class DatagramSocket extends Endpoint {
    * @param {Answered} answered
    */
   associate(network, peer, answered) {
+    try {
+      this.#mayReach(peer.host);
+    } catch (error) {
+      answered(/** @type {SocketError} */ (error), null);
+      return;
+    }
     this.ask(network, { type: "associate", ...peer }, (error, answer) => {
       if (answer) this.joined(answer.local, answer.peer);
       answered(error, answer);
@@ -79,15 +90,18 @@ export class DatagramSocket extends Endpoint {
     if (this.#writeShut) throw this.report(new SocketError("EPIPE"));
     if (!address) throw this.report(new SocketError(this.family === UNIX ? "ENOTCONN" : "EDESTADDRREQ"));
     if (data.length > DATAGRAM_MAX) throw this.report(new SocketError("EMSGSIZE"));
-    if (address.host === BROADCAST && !this.optionNumber("SO_BROADCAST", 0)) {
-      throw this.report(new SocketError("EACCES", "sending to a broadcast address needs the option SO_BROADCAST"));
-    }
+    this.#mayReach(address.host);
     this.#name(network);
     if (this.carriedBy(network).room <= 0) throw new SocketError("EAGAIN");
     this.tell({ type: "datagram", address, data });
-    if (this.family === UNIX) this.raiseError(); // within the page it is known at once whether somebody heard it
     this.bytesSent += data.length;
     return data.length;
+  }
+
+  /** @param {string} host @throws {SocketError} EACCES */
+  #mayReach(host) {
+    if (!BROADCAST.includes(host) || this.optionNumber("SO_BROADCAST", 0)) return;
+    throw this.report(new SocketError("EACCES", "a broadcast address needs the option SO_BROADCAST"));
   }
 
   /** A socket that only sends has an address too: it is asked for ahead of the first datagram. @param {Network} network */
@@ -98,7 +112,7 @@ export class DatagramSocket extends Endpoint {
     } catch (error) {
       throw this.report(/** @type {SocketError} */ (error));
     }
-    this.bind(network, { host: "", port: 0 }, () => {});
+    if (this.family !== UNIX) this.bind(network, { host: "", port: 0 }, () => {});
   }
 
   /**
@@ -111,12 +125,36 @@ export class DatagramSocket extends Endpoint {
     const datagram = this.#queue.shift();
     if (datagram) {
       this.#size -= OVERHEAD + datagram.data.length;
+      this.#letGo();
       this.last = datagram;
       return datagram.data.subarray(0, limit);
     }
-    if (!this.#readShut) throw new SocketError("EAGAIN");
-    this.last = null;
-    return NOTHING;
+    throw new SocketError("EAGAIN");
+  }
+
+  /** Whether what comes now would be thrown away. */
+  get full() {
+    return this.#size >= this.optionNumber("SO_RCVBUF", RECEIVE_BUFFER);
+  }
+
+  /** Tell a sender when there is room again. @param {DatagramSocket} sender */
+  holdBack(sender) {
+    sender.blockedBy = this;
+    this.#heldBack.add(sender);
+  }
+
+  #letGo() {
+    const senders = [...this.#heldBack];
+    this.#heldBack.clear();
+    for (const sender of senders) {
+      sender.blockedBy = null;
+      sender.roomChanged();
+    }
+  }
+
+  /** Whether a read that may wait finds the end: as on Linux one that may not goes on to find nothing. */
+  get ended() {
+    return this.#readShut && !this.#queue.length;
   }
 
   /** What read() would take, left where it is; `last` tells of it. @param {number} limit */
@@ -159,7 +197,7 @@ export class DatagramSocket extends Endpoint {
     let ready = this.#queue.length ? READABLE : 0;
     if (this.#readShut) ready |= READABLE | PEER_FINISHED;
     if (this.#readShut && this.#writeShut) ready |= HANGUP;
-    if (!this.network || this.network.room > 0 || !this.id) ready |= WRITABLE;
+    if (!this.blockedBy && (!this.id || !this.network || this.network.room > 0)) ready |= WRITABLE;
     if (this.error) ready |= ERROR;
     return ready;
   }
@@ -198,10 +236,9 @@ export class DatagramSocket extends Endpoint {
   #received(address, data) {
     this.checked(address);
     const size = OVERHEAD + data.length;
-    const limit = this.optionNumber("SO_RCVBUF", RECEIVE_BUFFER);
     if (this.#readShut) return;
     // As on Linux a datagram is taken while there is any room at all, so that a large one is never impossible.
-    if (this.#size >= limit) {
+    if (this.full) {
       this.dropped++;
       return;
     }
@@ -216,6 +253,7 @@ export class DatagramSocket extends Endpoint {
     this.release();
     this.local = this.peer = null;
     if (state === "closed") this.#queue = [];
+    this.#letGo();
     this.wake();
   }
 
@@ -224,5 +262,3 @@ export class DatagramSocket extends Endpoint {
     return name === "SO_RCVBUF" || name === "SO_LINGER";
   }
 }
-
-const NOTHING = new Uint8Array(0);

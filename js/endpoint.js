@@ -114,7 +114,7 @@ export class Endpoint {
    * @param {Answered} answered EINVAL if it has one
    */
   bind(network, address, answered) {
-    if (this.local || this.#binding) {
+    if (this.local?.host || this.#binding) {
       answered(this.report(new SocketError("EINVAL")), null);
       return;
     }
@@ -127,7 +127,8 @@ export class Endpoint {
   }
 
   /**
-   * Set an option. One that cannot fail before there is a connection is kept until then.
+   * Set an option. Only a membership is waited for: the others were checked before, and to wait in the middle of
+   * an event loop's callback lets those behind it run first. What the proxy's host refuses reads as it was.
    * @param {Network} network
    * @param {string} name in C
    * @param {string[]} values docs/protocol.md says which
@@ -138,16 +139,21 @@ export class Endpoint {
       this.ask(network, { type: "option", name, values }, answered);
       return;
     }
-    const before = this.options.get(name);
-    this.options.set(name, values);
-    if (this.keepOption(name, values) || (!before && SET_ALREADY[name] === values[0]) || !this.id) {
-      answered(null, { type: "done", socket: 0 });
+    if (name === "IPV6_V6ONLY" && this.local) {
+      answered(this.report(new SocketError("EINVAL")), null);
       return;
     }
-    this.#sendOption(name, values, (error, answer) => {
-      if (error && this.options.get(name) === values) this.#restoreOption(name, before);
-      answered(error, answer);
-    });
+    const before = this.options.get(name);
+    this.options.set(name, values);
+    /** @type {SocketError | null} */
+    let refused = null;
+    if (!this.keepOption(name, values) && (before || SET_ALREADY[name] !== values[0]) && this.id) {
+      this.#sendOption(name, values, (error) => {
+        if (error && this.options.get(name) === values) this.#restoreOption(name, before);
+        refused = error;
+      });
+    }
+    answered(refused, refused ? null : { type: "done", socket: 0 });
   }
 
   /** @param {string} name @param {string[] | undefined} before */

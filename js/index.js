@@ -7,7 +7,7 @@ import { Connection } from "./connection.js";
 import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
 import { Listener } from "./listener.js";
-import { SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
+import { AF_UNIX, PROTOCOLS, SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
 import { forC } from "./sockfs/opensocket.js";
 import { Watchlist } from "./watchlist.js";
 
@@ -88,7 +88,7 @@ class Network {
    */
   describe(fd) {
     const sock = this.system.find(fd);
-    return sock ? [sock.family, sock.type, sock.protocol] : undefined;
+    return sock ? [sock.family, sock.type, sock.family === AF_UNIX ? 0 : PROTOCOLS[sock.type]] : undefined;
   }
 
   /** Descriptors of two sockets that are connected within the page; or an errno's name. @param {number} type */

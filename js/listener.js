@@ -23,6 +23,8 @@ export class Listener extends Endpoint {
   /** Connections that the network may still announce. */
   #granted = 0;
   #backlog = 0;
+  /** Of those, what a smaller backlog took back: some may have been on their way. */
+  #revoked = 0;
   #shut = false;
 
   /**
@@ -53,9 +55,11 @@ export class Listener extends Endpoint {
   resize(backlog) {
     const size = clamped(backlog);
     const more = size - this.#backlog;
-    if (more <= 0) return; // what was granted cannot be taken back; it is used up in time
+    if (!more || !this.id) return;
     this.#backlog = size;
-    this.#grant(more);
+    this.#granted += Math.max(0, more - this.#revoked);
+    this.#revoked = Math.max(0, this.#revoked - more);
+    this.network?.request({ type: "listen", target: this.id, backlog: size }, () => {});
   }
 
   /**

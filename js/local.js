@@ -7,7 +7,7 @@
  * @module
  */
 
-import { DatagramSocket } from "./datagram.js";
+import { BROADCAST, DatagramSocket } from "./datagram.js";
 import { IPV6, UNIX } from "./endpoint.js";
 import { SocketError } from "./errors.js";
 import { Places } from "./places.js";
@@ -110,6 +110,9 @@ export class LocalNetwork {
       case "datagram":
         this.#deliver(id, frame.address, frame.data);
         break;
+      case "stop":
+        /** @type {Socket} */ (partner)?.stopSending();
+        break;
       case "close":
         this.#part(id);
         if (partner instanceof DatagramSocket) break; // it learns when it sends
@@ -162,24 +165,26 @@ export class LocalNetwork {
 
   /** @param {AnySocket} socket @param {number} backlog */
   #listen(socket, backlog) {
+    if (socket.family === UNIX && !this.#places.of(socket.id)) throw new SocketError("EINVAL"); // it needs a path
     const place = this.#places.of(socket.id) ?? this.#places.take(socket, "", 0);
     if (this.#places.listenerAt(place)) throw new SocketError("EADDRINUSE");
     place.listening = true;
-    place.credit = backlog;
+    place.credit += backlog - place.backlog;
+    place.backlog = backlog;
+    this.#admit(place);
     return place.address;
   }
 
   /** @param {AnySocket} socket @param {string} host @param {number} port */
   #associate(socket, host, port) {
     const peer = this.#places.destination(socket.family, host, port);
-    const place = this.#places.of(socket.id) ?? this.#places.take(socket, "", 0);
+    if (socket.family !== UNIX && !this.#places.of(socket.id)) this.#places.take(socket, "", 0);
     if (socket.family === UNIX && !this.#places.find(true, peer)) throw new SocketError("ECONNREFUSED");
-    return { local: this.#places.facing(place.address, peer), peer };
+    return { local: this.#places.facing(socket, peer), peer };
   }
 
   /** @param {AnySocket} socket @param {string} name @param {string[]} values */
   #setOption(socket, name, values) {
-    if (name === "IPV6_V6ONLY" && (socket.local || socket.peer)) throw new SocketError("EINVAL");
     if (name === "SO_SNDBUF") this.#partner(socket.id)?.keepOption("SO_RCVBUF", values);
     if (/MEMBERSHIP|JOIN_GROUP|LEAVE_GROUP/.test(name)) {
       throw new SocketError("ENODEV", "there is no multicast within the page: install a proxy");
@@ -198,26 +203,24 @@ export class LocalNetwork {
 
   /** @param {AnySocket} socket @param {string} host @param {number} port */
   #connect(socket, host, port) {
-    let place;
     try {
       const peer = this.#places.destination(socket.family, host, port);
-      place = this.#places.find(false, peer);
+      const local = this.#places.facing(socket, peer);
+      const place = this.#places.find(false, peer);
       if (!place?.listening) throw new SocketError("ECONNREFUSED");
-      if (place.credit > 0) this.#establish(socket, place, peer);
-      else place.waiting.push({ id: socket.id, peer });
+      place.waiting = place.waiting.filter(({ id }) => this.#sockets.has(id)); // others may have given up
+      place.waiting.push({ id: socket.id, local, peer });
+      this.#admit(place);
     } catch (error) {
       if (!(error instanceof SocketError)) throw error;
       socket.receive({ type: "reset", socket: socket.id, code: error.code, message: error.message });
     }
   }
 
-  /** @param {AnySocket} client @param {Place} place @param {Address} peer that the client wanted */
-  #establish(client, place, peer) {
+  /** @param {AnySocket} client @param {Place} place @param {Address} local @param {Address} wanted by the client */
+  #establish(client, place, local, wanted) {
+    const peer = client.family === UNIX ? place.address : wanted; // the file may have been moved
     const listener = /** @type {AnySocket} */ (this.#sockets.get(place.id));
-    const local = this.#places.facing(
-      this.#places.of(client.id)?.address ?? this.#places.passing(client.family),
-      peer,
-    );
     const server = this.#nextId++;
     place.credit--;
     this.#join(client.id, server);
@@ -236,12 +239,18 @@ export class LocalNetwork {
     const place = this.#places.of(id);
     if (!place?.listening) return false;
     place.credit += credit;
-    while (place.credit > 0 && place.waiting.length) {
-      const { id: waiting, peer } = /** @type {{id: number, peer: Address}} */ (place.waiting.shift());
-      const client = this.#sockets.get(waiting);
-      if (client) this.#establish(client, place, peer);
-    }
+    this.#admit(place);
     return true;
+  }
+
+  /** Connect those that waited, as far as there is room now. @param {Place} place */
+  #admit(place) {
+    while (place.credit > 0 && place.waiting.length) {
+      const { id, local, peer } = place.waiting[0];
+      place.waiting.shift();
+      const client = this.#sockets.get(id);
+      if (client) this.#establish(client, place, local, peer);
+    }
   }
 
   /** @param {number} one @param {number} other */
@@ -271,33 +280,60 @@ export class LocalNetwork {
 
   // ── Datagrams ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** @param {number} id of the sender @param {Address} to @param {Uint8Array} data */
+  /**
+   * @param {number} id of the sender @param {Address} to @param {Uint8Array} data
+   * @throws {SocketError} ENETUNREACH; for paths also what unix(7) says at once: ECONNREFUSED, EPERM, EAGAIN
+   */
   #deliver(id, to, data) {
-    const sender = /** @type {AnySocket} */ (this.#sockets.get(id));
-    const partner = this.#partner(id);
-    if (partner) {
-      partner.receive({ type: "datagram", socket: partner.id, address: NAMELESS, data });
-      return;
-    }
-    try {
-      if (to === NAMELESS) throw new SocketError("ECONNREFUSED"); // the other of a pair is gone
-      const peer = this.#places.destination(sender.family, to.host, to.port, to);
-      const from = this.#places.facing(/** @type {Place} */ (this.#places.of(id)).address, peer);
+    const sender = /** @type {DatagramSocket} */ (this.#sockets.get(id));
+    if (sender.family === UNIX) {
+      this.#deliverToPath(sender, to, data);
+    } else if (BROADCAST.includes(to.host)) {
+      this.#broadcast(id, to.port, data);
+    } else {
+      const peer = this.#places.destination(sender.family, to.host, to.port);
+      const from = this.#places.facing(sender, peer);
       const receiver = this.#sockets.get(this.#places.find(true, peer)?.id ?? 0);
-      if (receiver && hears(receiver, from)) {
-        const address = this.#places.seenBy(receiver, from);
-        receiver.receive({ type: "datagram", socket: receiver.id, address, data });
-      } else if (sender.peer) {
-        throw new SocketError("ECONNREFUSED");
-      }
-    } catch (error) {
-      if (!(error instanceof SocketError)) throw error;
-      this.#tell(id, { type: "fault", code: error.code, message: error.message });
+      if (receiver && this.#hears(receiver, from)) this.#hear(receiver, from, data);
+      else if (sender.peer) this.#tell(id, { type: "fault", code: "ECONNREFUSED", message: "" });
     }
   }
-}
 
-/** A connected datagram socket hears from its peer alone. @param {AnySocket} socket @param {Address} from */
-function hears({ peer }, from) {
-  return !peer || (peer.host === from.host && peer.port === from.port);
+  /** @param {DatagramSocket} sender @param {Address} to @param {Uint8Array} data */
+  #deliverToPath(sender, to, data) {
+    const from = this.#places.of(sender.id)?.address ?? NAMELESS;
+    const partner = this.#partner(sender.id);
+    if (!partner && to === NAMELESS) throw new SocketError("ECONNREFUSED"); // the other of a pair is gone
+    const there = partner ?? this.#sockets.get(this.#places.find(true, this.#places.destination(UNIX, to.host, 0, to))?.id ?? 0);
+    const receiver = /** @type {DatagramSocket | undefined} */ (there);
+    if (!receiver) throw new SocketError("ECONNREFUSED");
+    if (!partner && !this.#hears(receiver, from)) throw new SocketError("EPERM");
+    if (receiver.full) {
+      receiver.holdBack(sender);
+      throw new SocketError("EAGAIN");
+    }
+    this.#hear(receiver, from, data);
+  }
+
+  /** @param {number} id of the sender @param {number} port @param {Uint8Array} data */
+  #broadcast(id, port, data) {
+    const { family, port: own } = /** @type {Place} */ (this.#places.of(id)).address;
+    const from = this.#places.destination(family, "", own);
+    for (const place of this.#places.everyoneAt(port)) {
+      const receiver = this.#sockets.get(place.id);
+      if (receiver && this.#hears(receiver, from)) this.#hear(receiver, from, data);
+    }
+  }
+
+  /** A connected datagram socket hears from its peer alone. @param {AnySocket} socket @param {Address} from */
+  #hears(socket, from) {
+    const { host, port } = this.#places.seenBy(socket, from);
+    return !socket.peer || (socket.peer.host === host && socket.peer.port === port);
+  }
+
+  /** @param {AnySocket} receiver @param {Address} from @param {Uint8Array} data */
+  #hear(receiver, from, data) {
+    const address = this.#places.seenBy(receiver, from);
+    receiver.receive({ type: "datagram", socket: receiver.id, address, data });
+  }
 }

@@ -16,6 +16,7 @@ const ANY = { [IPV4]: "0.0.0.0", [IPV6]: "::", [UNIX]: "" };
 /** @type {Record<number, string>} */
 const LOOPBACK = { [IPV4]: "127.0.0.1", [IPV6]: "::1" };
 
+/** What IPv4 addresses begin with as IPv6 writes them (RFC 4291 §2.5.5.2). */
 const MAPPED = "::ffff:";
 
 /**
@@ -34,8 +35,9 @@ const MAPPED = "::ffff:";
  * @property {boolean} only IPV6_V6ONLY was set
  * @property {string} key
  * @property {boolean} listening
- * @property {number} credit connections that the listener will take in
- * @property {{id: number, peer: Address}[]} waiting sockets that want to connect
+ * @property {number} backlog connections that may wait to be accepted
+ * @property {number} credit connections that the listener will take in now; negative after its backlog was made smaller
+ * @property {{id: number, local: Address, peer: Address}[]} waiting sockets that want to connect
  */
 
 export class Places {
@@ -73,6 +75,7 @@ export class Places {
       only: socket.optionNumber("IPV6_V6ONLY", 0) > 0,
       key: "",
       listening: false,
+      backlog: 0,
       credit: 0,
       waiting: [],
     };
@@ -104,36 +107,50 @@ export class Places {
    * @param {number} family @param {string} host @param {number} port
    * @param {Address} [address] the same, if it is one already
    * @returns {Address}
-   * @throws {SocketError} ENETUNREACH, EAI_NONAME for what is not in this page; for paths ENOENT, ECONNREFUSED
+   * @throws {SocketError} ENETUNREACH, EAI_NONAME for what is not in this page; EINVAL for an empty path
    */
   destination(family, host, port, address) {
-    if (family === UNIX) return address ?? { family, host, port: 0 };
-    const known = host === "" || host === ANY[family] || host === "localhost" ? LOOPBACK[family] : host;
-    const numeric = canonical(family, known);
-    if (numeric === null) {
+    if (family === UNIX) {
+      if (!host) throw new SocketError("EINVAL");
+      return address ?? { family, host, port: 0 };
+    }
+    const known = host === "localhost" ? LOOPBACK[family] : canonical(family, host || ANY[family]);
+    if (known === null) {
       throw new SocketError("EAI_NONAME", `there is no ${host} within the page: install a proxy to reach others`);
     }
+    const numeric = known === ANY[family] ? LOOPBACK[family] : known;
     if (!isLoopback(numeric)) {
       throw new SocketError("ENETUNREACH", `${host} is not within the page: install a proxy to reach others`);
     }
     return { family, host: numeric, port };
   }
 
-  /** Who is at an address: the most specific. @param {boolean} datagram @param {Address} address */
+  /**
+   * Who is at an address: the most specific, and the newest of those that share it.
+   * @param {boolean} datagram @param {Address} address
+   * @throws {SocketError} for paths ENOENT, ECONNREFUSED; EPROTOTYPE for one of the other kind
+   */
   find(datagram, { family, host, port }) {
     if (family === UNIX) {
       const key = host.startsWith("\0") ? host : this.#paths.find(host);
-      return this.#places.get(keyOf(datagram, key))?.[0];
+      const place = this.#places.get(keyOf(datagram, key))?.[0];
+      if (!place && this.#places.has(keyOf(!datagram, key))) throw new SocketError("EPROTOTYPE");
+      return place;
     }
     const here = this.#places.get(keyOf(datagram, port)) ?? [];
-    const inner = host.startsWith(MAPPED) ? host.slice(MAPPED.length) : host;
-    /** @type {(wanted: (place: Place) => boolean) => Place | undefined} */
-    const best = (wanted) => here.filter(wanted).sort((a, b) => Number(b.listening) - Number(a.listening))[0];
+    const wanted = plain(host);
+    /** @type {(suits: (place: Place) => boolean) => Place | undefined} */
+    const best = (suits) => here.findLast((place) => place.listening && suits(place)) ?? here.findLast(suits);
     return (
-      best((place) => place.address.host === inner) ??
-      best((place) => place.address.host === ANY[inner.includes(":") ? IPV6 : IPV4]) ??
+      best((place) => plain(place.address.host) === wanted) ??
+      best((place) => place.address.host === ANY[wanted.includes(":") ? IPV6 : IPV4]) ??
       best((place) => place.address.host === ANY[IPV6] && !place.only)
     );
+  }
+
+  /** Whoever hears what is sent to everybody. @param {number} port */
+  everyoneAt(port) {
+    return (this.#places.get(keyOf(true, port)) ?? []).filter(({ address }) => address.host === ANY[address.family]);
   }
 
   /** Another that listens where this one wants to. @param {Place} place */
@@ -143,21 +160,30 @@ export class Places {
     );
   }
 
-  /** An address for a socket that only passes by: it is not taken. @param {number} family @returns {Address} */
-  passing(family) {
-    if (family === UNIX) return { family, host: "", port: 0 };
-    return { family, host: LOOPBACK[family], port: this.#port() };
+  /**
+   * What a socket's own address is towards `peer`: no wildcard any more. One that has taken none only passes by.
+   * @param {AnySocket} socket @param {Address} peer @returns {Address}
+   * @throws {SocketError} ENETUNREACH between IPv6 and IPv4
+   */
+  facing({ id, family }, peer) {
+    const own = this.#taken.get(id)?.address ?? this.#passing(family);
+    if (family === UNIX) return own;
+    const mapped = peer.host.startsWith(MAPPED);
+    if (own.host === ANY[family]) return { ...own, host: mapped ? MAPPED + LOOPBACK[IPV4] : LOOPBACK[family] };
+    if (own.host.startsWith(MAPPED) !== mapped) throw new SocketError("ENETUNREACH");
+    return own;
   }
 
-  /** What `own` is towards `peer`: no wildcard any more. @param {Address} own @param {Address} peer @returns {Address} */
-  facing(own, peer) {
-    return own.host === ANY[own.family] && own.family !== UNIX ? { ...own, host: peer.host } : own;
+  /** @param {number} family @returns {Address} */
+  #passing(family) {
+    return { family, host: ANY[family], port: family === UNIX ? 0 : this.#port() };
   }
 
   /** An address as a socket of its own family sees it (RFC 4291 §2.5.5.2). @param {AnySocket} socket @param {Address} address */
-  seenBy({ family }, address) {
-    if (family !== IPV6 || address.family !== IPV4) return address;
-    return { family, host: MAPPED + address.host, port: address.port };
+  seenBy({ family }, { family: own, host, port }) {
+    if (family === IPV6 && own === IPV4) return { family, host: MAPPED + host, port };
+    if (family === IPV4 && own === IPV6) return { family, host: plain(host), port };
+    return { family: own, host, port };
   }
 
   /** @param {Address} address */
@@ -174,10 +200,9 @@ export class Places {
 
   /** @param {number} family @param {string} host @returns {Address} */
   #local(family, host) {
-    if (host === "" || host === ANY[family]) return { family, host: ANY[family], port: 0 };
-    const numeric = host === "localhost" ? LOOPBACK[family] : canonical(family, host);
+    const numeric = host === "localhost" ? LOOPBACK[family] : canonical(family, host || ANY[family]);
     if (numeric === null) throw new SocketError("EAI_NONAME");
-    if (!isLoopback(numeric)) throw new SocketError("EADDRNOTAVAIL");
+    if (numeric !== ANY[family] && !isLoopback(numeric)) throw new SocketError("EADDRNOTAVAIL");
     return { family, host: numeric, port: 0 };
   }
 
@@ -210,10 +235,19 @@ function conflict(place, other) {
 
 /** @param {Place} one @param {Place} other */
 function overlap(one, other) {
-  const [a, b] = [one.address, other.address];
-  if (a.family === b.family) return a.host === b.host || [a.host, b.host].includes(ANY[a.family]);
-  const [wide, own] = a.family === IPV6 ? [one, other] : [other, one];
-  return wide.address.host === ANY[IPV6] && !wide.only && own.address.family === IPV4;
+  const [a, b] = [plain(one.address.host), plain(other.address.host)];
+  return a === b || covers(one, b) || covers(other, a);
+}
+
+/** Whether a socket that hears at every address hears at this one. @param {Place} place @param {string} host */
+function covers({ address, only }, host) {
+  const four = !host.includes(":");
+  return address.host === ANY[four ? IPV4 : IPV6] || (address.host === ANY[IPV6] && !(only && four));
+}
+
+/** An IPv4 address as such, though IPv6 writes it. @param {string} host */
+function plain(host) {
+  return host.startsWith(MAPPED) ? host.slice(MAPPED.length) : host;
 }
 
 /** The usual form of a numeric address, or null. @param {number} family @param {string} host */
@@ -228,7 +262,6 @@ function canonical(family, host) {
 
 /** @param {string} host in its usual form */
 function isLoopback(host) {
-  const inner = host.startsWith(MAPPED) ? host.slice(MAPPED.length) : host;
-  const bits = parseIPv4(inner);
-  return bits === null ? inner === "::1" : Math.floor(bits / 2 ** 24) === 127;
+  const bits = parseIPv4(plain(host));
+  return bits === null ? host === "::1" : Math.floor(bits / 2 ** 24) === 127;
 }

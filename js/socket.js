@@ -159,6 +159,7 @@ export class Socket extends Endpoint {
       throw this.report(new SocketError("ENOTCONN"));
     }
     if (read) this.#readShut = true;
+    if (read && this.family === UNIX && this.#receives) this.tell({ type: "stop" });
     if (write && this.sends) {
       this.#turn("shutdown");
       this.tell({ type: "shutdown" });
@@ -269,6 +270,12 @@ export class Socket extends Endpoint {
       this.#turn("end");
       this.#peerFinished = true;
     }
+    if (this.sends) this.#turn("shutdown");
+    this.wake();
+  }
+
+  /** Its peer, in this page, reads no more, and by unix(7) this end knows. */
+  stopSending() {
     if (this.sends) this.#turn("shutdown");
     this.wake();
   }

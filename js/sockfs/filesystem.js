@@ -38,6 +38,7 @@ const S_IFMT = 0o170000;
 const PATH_MODE = 0o755;
 const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
 const FIONREAD = 0x541b;
 const FIONBIO = 0x5421;
 
@@ -45,7 +46,7 @@ const FIONBIO = 0x5421;
 const FAMILIES = { [AF_UNIX]: UNIX, [AF_INET]: IPV4, [AF_INET6]: IPV6 };
 
 /** Protocols that each kind of socket may name beside 0. @type {Record<number, number>} */
-const PROTOCOLS = { [SOCK_STREAM]: IPPROTO_TCP, [SOCK_DGRAM]: IPPROTO_UDP };
+export const PROTOCOLS = { [SOCK_STREAM]: IPPROTO_TCP, [SOCK_DGRAM]: IPPROTO_UDP };
 
 /**
  * @typedef {import("../connection.js").Connection} Connection
@@ -172,6 +173,7 @@ export class SocketFileSystem {
   create(family, type, protocol, socket) {
     const kind = type & SOCK_TYPE_MASK;
     const wireFamily = FAMILIES[family];
+    if (type & ~(SOCK_TYPE_MASK | O_NONBLOCK | O_CLOEXEC)) throw this.failure("EINVAL");
     if (!wireFamily) throw this.failure("EAFNOSUPPORT");
     if (kind === SOCK_RAW) throw this.failure("EPERM");
     if (!PROTOCOLS[kind]) throw this.failure("ESOCKTNOSUPPORT");
@@ -205,10 +207,24 @@ export class SocketFileSystem {
     return socket.accept((accepted) => this.create(family, type, protocol, accepted));
   }
 
-  /** Two descriptors of sockets that are connected to each other. @param {number} type */
+  /**
+   * Two descriptors of sockets that are connected to each other.
+   * @param {number} type
+   * @throws {Error} FS.ErrnoError: ESOCKTNOSUPPORT, EMFILE
+   */
   pair(type) {
     if (!PROTOCOLS[type]) throw this.failure("ESOCKTNOSUPPORT");
-    return this.local.pair(type === SOCK_DGRAM).map((socket) => this.create(AF_UNIX, type, 0, socket));
+    const sockets = this.local.pair(type === SOCK_DGRAM);
+    /** @type {OpenSocket[]} */
+    const opened = [];
+    try {
+      for (const socket of sockets) opened.push(this.create(AF_UNIX, type, 0, socket));
+    } catch (error) {
+      for (const { stream } of opened) this.module.FS.close(stream);
+      for (const socket of sockets) socket.close();
+      throw error;
+    }
+    return opened;
   }
 
   /** Sockets of AF_UNIX are files, which programs look for and remove. @returns {import("../places.js").Paths} */

@@ -11,6 +11,7 @@ import { Listener } from "../listener.js";
 import { groupsOfIPv6, isNumeric } from "../names.js";
 import { Socket } from "../socket.js";
 
+const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const O_NONBLOCK = 0o4000;
@@ -32,6 +33,8 @@ export class OpenSocket {
   stream = null;
   /** The streams of all its descriptors. @type {Set<any>} */
   #streams = new Set();
+  /** Whether it has asked to listen, and was not answered yet. */
+  #listening = false;
 
   /**
    * @param {SocketFileSystem} system
@@ -85,10 +88,13 @@ export class OpenSocket {
       answered(socket.report(new SocketError("EOPNOTSUPP")));
     } else if (socket.state !== "idle") {
       answered(socket.report(new SocketError("EINVAL")));
+    } else if (this.#listening) {
+      socket.whenSettled(() => this.listen(backlog, answered)); // then it is a change of the backlog
     } else {
+      this.#listening = true;
       Listener.start(socket, this.network, backlog, (error, listener) => {
-        if (listener && this.socket === socket) this.socket = listener;
-        else listener?.close(); // the descriptor was closed meanwhile
+        this.#listening = false;
+        if (listener) this.socket = listener;
         answered(error);
       });
     }
@@ -107,6 +113,11 @@ export class OpenSocket {
     try {
       if (!(socket instanceof Socket)) throw socket.report(new SocketError("EISCONN"));
       socket.connect(this.network, { host, port, timeout: 0 });
+      if (this.family === AF_UNIX && !this.blocking && socket.state === "connecting") {
+        socket.fail(new SocketError("EAGAIN")); // unix(7): a full queue is no reason to go on in the background
+        socket.error = null;
+        throw new SocketError("EAGAIN");
+      }
       answered(null);
     } catch (error) {
       answered(error instanceof SocketError ? error : new SocketError("EIO"));
@@ -152,6 +163,7 @@ export class OpenSocket {
   receive(limit) {
     const { socket } = this;
     if (socket instanceof Listener) throw new SocketError("ENOTCONN");
+    if (socket instanceof DatagramSocket && socket.ended && this.blocking) return NOTHING;
     return this.now(() => socket.read(limit));
   }
 
@@ -203,6 +215,8 @@ export class OpenSocket {
     return -this.system.errno.EINTR;
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** The operations that the C library's calls end in. */
 class SocketOperations {
@@ -289,7 +303,7 @@ class SocketOperations {
     });
     if (answer) throw answer;
     if (sock.socket instanceof DatagramSocket) return;
-    if (!sock.blocking) throw sock.system.failure("EINPROGRESS");
+    if (!sock.blocking && sock.family !== AF_UNIX) throw sock.system.failure("EINPROGRESS");
     const { error } = sock.socket;
     if (error) throw /** @type {SocketError} */ (sock.socket.takeError());
     if (sock.socket.state === "connecting") throw sock.system.failure("EDEADLK");

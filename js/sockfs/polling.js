@@ -12,6 +12,12 @@ const POLLNVAL = 32;
 const POLLRDNORM = 64;
 const POLLWRNORM = 256;
 
+/**
+ * So long (ms) a program may find sockets ready, or ask without waiting, before the page has a turn: what comes
+ * meanwhile from the network is heard of only then.
+ */
+const TURN = 10;
+
 /** A timer cannot be set for longer (ms). */
 const TIMER_MAX = 2 ** 31 - 1;
 
@@ -25,6 +31,8 @@ const TIMER_MAX = 2 ** 31 - 1;
 export class Polling {
   /** A poll that would have had to wait where it cannot: the plain poll that follows at once must fail. */
   #mustFail = false;
+  /** When the page last had a turn, as far as is known here. */
+  #lastTurn = performance.now();
 
   /** @param {SocketFileSystem} system */
   constructor(system) {
@@ -53,6 +61,9 @@ export class Polling {
       const wanted = this.#pollfds(fds, count);
       if (system.suspends && wanted.some(({ sock }) => !sock)) return this.#withInvalid(wanted);
       const ready = wanted.some(({ sock, events }) => sock && readyFor(sock, events));
+      // Who does not wait gets what there is now: behind an EINTR there would be no second look.
+      const due = system.suspends && !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
+      if (due && (ready || timeout === 0)) return this.#turn();
       if (timeout === 0 || ready) return null;
       if (system.suspends) return this.#anyReady(wanted, timeout);
       this.#mustFail = wanted.some(({ sock }) => sock);
@@ -60,6 +71,19 @@ export class Polling {
     } catch {
       return null;
     }
+  }
+
+  /** Let the page have a turn; then poll is to look again. @returns {Promise<number>} */
+  #turn() {
+    return new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel(); // a timer would wait for 4 ms
+      port1.onmessage = () => {
+        port1.close();
+        this.#lastTurn = performance.now();
+        resolve(-this.system.errno.EINTR);
+      };
+      port2.postMessage(null);
+    });
   }
 
   /** @param {number} fds @param {number} count */
@@ -100,6 +124,7 @@ export class Polling {
       const finish = (/** @type {number} */ result) => {
         clearTimeout(timer);
         for (const each of forget) each();
+        this.#lastTurn = performance.now();
         resolve(result);
       };
       const again = () => finish(-this.system.errno.EINTR);

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from pynet_browser.stdlib.addresses import is_name, parse, written
+from pynet_browser.stdlib.addresses import AF_UNIX, is_name, parse, written
 from pynet_browser.stdlib.failures import explained, failure
 from pynet_browser.stdlib.patches import Patches
 from pynet_browser.stdlib.waiting import patience, wait_for
@@ -55,7 +55,7 @@ class Calls:
         sender = self._sender
 
         def recvfrom(self: socket.socket, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
-            data = self.recv(bufsize, flags)
+            data = _received(self, bufsize, flags)
             return data, sender(self)[0]
 
         return recvfrom
@@ -81,7 +81,7 @@ class Calls:
         ) -> tuple[bytes, Ancillary, int, Any]:
             if operator.index(ancbufsize) < 0:
                 raise ValueError("invalid ancillary data buffer length")
-            data = self.recv(bufsize, flags & ~socket.MSG_TRUNC)
+            data = _received(self, bufsize, flags & ~socket.MSG_TRUNC)
             address, whole = sender(self)
             return data, [], _truncated(whole, len(data)), address
 
@@ -101,7 +101,7 @@ class Calls:
             if operator.index(ancbufsize) < 0:
                 raise ValueError("invalid ancillary data buffer length")
             views = [memoryview(buffer).cast("B") for buffer in buffers]
-            data = memoryview(self.recv(sum(map(len, views)), flags & ~socket.MSG_TRUNC))
+            data = memoryview(_received(self, sum(map(len, views)), flags & ~socket.MSG_TRUNC))
             at = 0
             for view in views:
                 piece = data[at : at + len(view)]
@@ -147,14 +147,22 @@ class Calls:
         return sendmsg
 
     def _sender(self, sock: socket.socket) -> tuple[Any, int]:
-        """Address of the datagram that was read last, and how long it was."""
+        """Address of the datagram that was read last, and how long it was; or a stream's if it is a path."""
         if sock.type != socket.SOCK_DGRAM:
-            return None, 0
+            return (sock.getpeername() or None if sock.family == AF_UNIX else None), 0
         last = self._network.sender(sock.fileno())
         if last is None:
             return None, 0
         host, port, size = last
         return written(sock.family, (host, port) if host else None), size
+
+
+def _received(sock: socket.socket, size: int, flags: int) -> bytes:
+    """What ``recv`` gives; but a datagram of which nothing is wanted is taken too."""
+    if size or sock.type != socket.SOCK_DGRAM:
+        return sock.recv(size, flags)
+    sock.recv(1, flags)
+    return b""
 
 
 def _send_to(  # noqa: PLR0917  what the calls are given

@@ -5,6 +5,8 @@ from __future__ import annotations
 import _socket
 import asyncio.streams
 import socket
+import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pynet_browser.stdlib.addresses import AF_UNIX
@@ -54,9 +56,24 @@ def patch(patches: Patches, network: Network) -> None:
 
     patches.set(socket, "socketpair", socketpair)
     patches.set(_socket, "socketpair", network.pair)
+    for method in _inheritance():
+        patches.set(socket.socket, method.__name__, method)
     for function in (open_unix_connection, start_unix_server):
         patches.set(asyncio, function.__name__, function)
         patches.set(asyncio.streams, function.__name__, function)
+
+
+def _inheritance() -> tuple[Callable[..., Any], ...]:
+    """Whether children inherit a descriptor (PEP 446): there are none here, but programs ask and set it."""
+    inheritable: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def get_inheritable(self: socket.socket) -> bool:
+        return self in inheritable
+
+    def set_inheritable(self: socket.socket, inheritable_now: bool) -> None:
+        (inheritable.add if inheritable_now else inheritable.discard)(self)
+
+    return get_inheritable, set_inheritable
 
 
 def _member(name: str, value: int) -> int:

@@ -36,6 +36,10 @@ MINIMUM = {"SO_RCVBUF": 2304, "SO_SNDBUF": 4608}
 """Linux doubles the size that was asked for, and has these for less (SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF)."""
 
 
+UNSETTABLE = {"IP_TTL", "IP_MULTICAST_TTL", "IPV6_UNICAST_HOPS", "IPV6_MULTICAST_HOPS", "IPV6_TCLASS"}
+"""Options for which -1 means the default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option.
@@ -141,10 +145,10 @@ OPTIONS: dict[tuple[int, int], Option] = {
     (IP, JOIN): Option("IP_ADD_MEMBERSHIP", kinds=(DATAGRAM,), wrong_kind="EPROTO", read=_membership),
     (IP, LEAVE): Option("IP_DROP_MEMBERSHIP", kinds=(DATAGRAM,), wrong_kind="EPROTO", read=_membership),
     (IPV6, socket.IPV6_V6ONLY): Option("IPV6_V6ONLY", INET6),
-    (IPV6, socket.IPV6_UNICAST_HOPS): Option("IPV6_UNICAST_HOPS", INET6, low=-1, high=255, default=_int(64)),
-    (IPV6, socket.IPV6_TCLASS): Option("IPV6_TCLASS", INET6, low=-1, high=255),
+    (IPV6, socket.IPV6_UNICAST_HOPS): Option("IPV6_UNICAST_HOPS", INET6, high=255, default=_int(64)),
+    (IPV6, socket.IPV6_TCLASS): Option("IPV6_TCLASS", INET6, high=255),
     (IPV6, socket.IPV6_MULTICAST_HOPS): Option(
-        "IPV6_MULTICAST_HOPS", INET6, (DATAGRAM,), low=-1, high=255, default=_int(1)
+        "IPV6_MULTICAST_HOPS", INET6, (DATAGRAM,), high=255, default=_int(1)
     ),
     (IPV6, socket.IPV6_MULTICAST_LOOP): Option("IPV6_MULTICAST_LOOP", INET6, default=_int(1)),
     (IPV6, socket.IPV6_MULTICAST_IF): Option("IPV6_MULTICAST_IF", INET6, (DATAGRAM,), high=INT_MAX),
@@ -155,16 +159,10 @@ OPTIONS: dict[tuple[int, int], Option] = {
 READ_ONLY: dict[int, Callable[[Network, socket.socket], int]] = {
     socket.SO_TYPE: lambda _network, sock: int(sock.type),
     socket.SO_DOMAIN: lambda _network, sock: int(sock.family),
-    socket.SO_PROTOCOL: lambda _network, sock: sock.proto or _protocol(sock),
+    socket.SO_PROTOCOL: lambda network, sock: (network.describe(sock.fileno()) or (0, 0, 0))[2],
     socket.SO_ACCEPTCONN: lambda network, sock: int(network.listening(sock.fileno())),
 }
 """Options of SOL_SOCKET that only tell what a socket is."""
-
-
-def _protocol(sock: socket.socket) -> int:
-    if sock.family == AF_UNIX:
-        return 0
-    return socket.IPPROTO_TCP if sock.type == STREAM else socket.IPPROTO_UDP
 
 
 # ── The calls ─────────────────────────────────────────────────────────────────────────────────────────
@@ -180,10 +178,7 @@ def _setter(network: Network) -> Callable[..., None]:
         native(self, level, optname, value, *(() if optlen is None else (optlen,)))
         option = _option(self, level, optname)
         data = _bytes_of(value, optlen)
-        if option.read:
-            values = option.read(data)
-        else:
-            values = [str(_number(option, INT.unpack_from(_at_least(data, INT.size))[0]))]
+        values = option.read(data) if option.read else [str(_number(option, _integer(level, data)))]
         checked(network.set_option(self.fileno(), option.name, values).wait())
 
     return setsockopt
@@ -203,14 +198,16 @@ def _getter(network: Network) -> Callable[..., int | bytes]:
         elif level == SOCKET and optname in READ_ONLY:
             data = INT.pack(READ_ONLY[optname](network, self))
         else:
-            option = _option(self, level, optname)
+            if _is_foreign(self, level):
+                raise failure("EOPNOTSUPP")
+            option = _option(self, level, optname, reading=True)
             data = _stored(option, network.option(self.fileno(), option.name))
         return data[:length] if length else int(INT.unpack_from(data)[0])
 
     return getsockopt
 
 
-def _option(sock: socket.socket, level: int, number: int) -> Option:
+def _option(sock: socket.socket, level: int, number: int, *, reading: bool = False) -> Option:
     """The option that is meant.
 
     Raises:
@@ -223,9 +220,20 @@ def _option(sock: socket.socket, level: int, number: int) -> Option:
     option = OPTIONS.get((level, number))
     if option is None or sock.family not in option.families:
         raise failure("ENOPROTOOPT")
-    if sock.type not in option.kinds:
+    if sock.type not in option.kinds and (
+        level == TCP or not reading
+    ):  # both kinds have an IP header to read of
         raise failure(option.wrong_kind)
     return option
+
+
+def _is_foreign(sock: socket.socket, level: int) -> bool:
+    """Whether no part of the socket has options of this level; who asks for one is told otherwise."""
+    return sock.family == socket.AF_INET and level not in (SOCKET, IP, _protocol_of(sock))
+
+
+def _protocol_of(sock: socket.socket) -> int:
+    return TCP if sock.type == STREAM else socket.IPPROTO_UDP
 
 
 def _bytes_of(value: Any, length: int | None) -> bytes:
@@ -234,11 +242,20 @@ def _bytes_of(value: Any, length: int | None) -> bytes:
     return INT.pack(operator.index(value)) if hasattr(value, "__index__") else bytes(memoryview(value))
 
 
+def _integer(level: int, data: bytes) -> int:
+    """The number in the bytes that were given; options of IP may be single bytes (ip(7))."""
+    if level == IP and 0 < len(data) < INT.size:
+        return data[0]
+    return int(INT.unpack_from(_at_least(data, INT.size))[0])
+
+
 def _number(option: Option, value: int) -> int:
     if option.name in MINIMUM:
         return max(value, MINIMUM[option.name] // 2)
     if option.low == 0 and option.high == 1:
         return int(bool(value))
+    if value == -1 and option.name in UNSETTABLE:
+        return int(INT.unpack(option.default)[0])
     if not option.low <= value <= option.high:
         raise failure("EINVAL")
     return value
@@ -246,6 +263,8 @@ def _number(option: Option, value: int) -> int:
 
 def _stored(option: Option, values: Values | None) -> bytes:
     """What getsockopt answers."""
+    if option.read in (_membership, _membership6):
+        raise failure("ENOPROTOOPT")  # memberships can be set, and not asked for
     if values is None:
         return INT.pack(DEFAULT_BUFFER) if option.name in MINIMUM else option.default
     if option.name in MINIMUM:
@@ -254,8 +273,6 @@ def _stored(option: Option, values: Values | None) -> bytes:
         return struct.pack("ii", *map(int, values))
     if option.read is _interface:
         return socket.inet_aton(values[0])
-    if option.read:
-        raise failure("ENOPROTOOPT")  # memberships can be set, and not asked for
     return INT.pack(int(values[0]))
 
 

@@ -8,8 +8,10 @@ all that is left.
 from __future__ import annotations
 
 import _socket
+import os
 import select
 import socket
+import stat
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -71,6 +73,8 @@ class SocketMethods:
             fileno: int | None = None,
         ) -> None:
             facts = network.describe(fileno) if isinstance(fileno, int) else None
+            if not facts and isinstance(fileno, int) and fileno >= 0 and not _is_socket(fileno):
+                raise failure("ENOTSOCK")  # C would say EBADF
             if facts:
                 family, kind, proto = (
                     fact if given == -1 else given
@@ -173,6 +177,10 @@ class SocketMethods:
                 break
             data += more
         return data
+
+
+def _is_socket(descriptor: int) -> bool:
+    return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
 
 
 def _check_send_flags(sock: socket.socket, flags: int) -> None:

@@ -135,7 +135,7 @@ export class Endpoint {
    * @param {Answered} answered
    */
   setOption(network, name, values, answered) {
-    if (MEMBERSHIPS.includes(name)) {
+    if (this.datagram && MEMBERSHIPS.includes(name)) {
       this.ask(network, { type: "option", name, values }, answered);
       return;
     }

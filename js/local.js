@@ -114,16 +114,22 @@ export class LocalNetwork {
         /** @type {Socket} */ (partner)?.stopSending();
         break;
       case "close":
-        this.#part(id);
-        if (partner instanceof DatagramSocket) break; // it learns when it sends
-        if (partner?.family === UNIX) /** @type {Socket} */ (partner).hangUp();
-        else if (partner && !this.#finished.has(id)) partner.receive({ type: "shutdown", socket: partner.id });
+        this.#closed(id);
         break;
       case "reset":
         this.#part(id);
         partner?.receive({ type, socket: partner.id, code: frame.code, message: "" });
         break;
     }
+  }
+
+  /** @param {number} id of a socket whose peer is to learn of it, as its family has it */
+  #closed(id) {
+    const partner = this.#partner(id);
+    this.#part(id);
+    if (!partner || partner instanceof DatagramSocket) return; // that one learns when it sends
+    if (partner.family === UNIX) /** @type {Socket} */ (partner).hangUp();
+    else if (!this.#finished.has(id)) partner.receive({ type: "shutdown", socket: partner.id });
   }
 
   /** @param {Omit<Frame, "socket">} frame @param {Answered} answered */

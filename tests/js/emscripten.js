@@ -9,6 +9,8 @@ import assert from "node:assert/strict";
 /** WASI's numbers. @type {Record<string, number>} */
 export const ERRNO = {
   EACCES: 2,
+  EADDRINUSE: 3,
+  EADDRNOTAVAIL: 4,
   EAFNOSUPPORT: 5,
   EAGAIN: 6,
   EALREADY: 7,
@@ -16,6 +18,8 @@ export const ERRNO = {
   ECONNREFUSED: 14,
   ECONNRESET: 15,
   EDEADLK: 16,
+  EDESTADDRREQ: 17,
+  EEXIST: 20,
   EHOSTUNREACH: 23,
   EINPROGRESS: 26,
   EINTR: 27,
@@ -23,12 +27,16 @@ export const ERRNO = {
   EIO: 29,
   EISCONN: 30,
   EMFILE: 33,
+  EMSGSIZE: 35,
   ENETDOWN: 38,
+  ENETUNREACH: 40,
+  ENOENT: 44,
   ENOTCONN: 53,
   EOPNOTSUPP: 138,
   EPERM: 63,
   EPIPE: 64,
   EPROTONOSUPPORT: 66,
+  EPROTOTYPE: 67,
   ESOCKTNOSUPPORT: 137,
 };
 
@@ -67,13 +75,30 @@ function fileSystem() {
     ErrnoError,
     /** @type {(Stream | null)[]} */
     streams: [],
-    /** @type {Set<any>} */
+    /** Nodes that are no files: sockets. @type {Set<any>} */
     nodes: new Set(),
+    /** Files by their paths; folders need not be made. @type {Map<string, any>} */
+    files: new Map(),
+    nextInode: 1,
     /** @param {any} parent @param {string} name @param {number} mode */
     createNode(parent, name, mode) {
-      const node = { parent, name, mode };
+      const node = { parent, name, mode, id: FS.nextInode++ };
       FS.nodes.add(node);
       return node;
+    },
+    /** @param {string} path @param {number} mode */
+    create(path, mode) {
+      if (!path || path.startsWith("/nowhere/")) throw new ErrnoError(ERRNO.ENOENT);
+      if (FS.files.has(path)) throw new ErrnoError(ERRNO.EEXIST);
+      const node = { name: path, mode: 0o100000 | mode, id: FS.nextInode++ };
+      FS.files.set(path, node);
+      return node;
+    },
+    /** @param {string} path */
+    lookupPath(path) {
+      const node = FS.files.get(path);
+      if (!node) throw new ErrnoError(ERRNO.ENOENT);
+      return { path, node };
     },
     /** @param {any} node */
     destroyNode(node) {
@@ -177,6 +202,44 @@ export class SystemCalls {
       this.module.HEAPU8.set(buffer, BUFFER);
       return buffer.byteLength;
     });
+  }
+
+  /** Where the next datagram comes from, which is taken: [host, port, text]. @param {number} fd */
+  recvfrom(fd) {
+    const sock = this.sock(fd);
+    const { buffer, addr, port } = sock.sock_ops.recvmsg(sock, 1 << 16);
+    return [addr, port, new TextDecoder().decode(buffer)];
+  }
+
+  /** @param {number} fd @param {string} text @param {string} host @param {number} port */
+  sendto(fd, text, host, port) {
+    const sock = this.sock(fd);
+    const data = new TextEncoder().encode(text);
+    return this.#call(() => {
+      this.module.HEAPU8.set(data, BUFFER);
+      return sock.sock_ops.sendmsg(sock, this.module.HEAP8, BUFFER, data.length, host, port);
+    });
+  }
+
+  /** @param {number} fd @param {string} host @param {number} port */
+  bind(fd, host, port) {
+    return this.#call(() => {
+      this.sock(fd).sock_ops.bind(this.sock(fd), host, port);
+      return 0;
+    });
+  }
+
+  /** @param {number} fd @param {number} backlog */
+  listen(fd, backlog) {
+    return this.#call(() => {
+      this.sock(fd).sock_ops.listen(this.sock(fd), backlog);
+      return 0;
+    });
+  }
+
+  /** @param {number} fd */
+  accept(fd) {
+    return this.#call(() => this.sock(fd).sock_ops.accept(this.sock(fd)).stream.fd);
   }
 
   /** What the last call to recv brought. @param {number} size */

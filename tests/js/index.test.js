@@ -125,7 +125,7 @@ suite("what is asked of a socket's network", () => {
     for (const ask of [
       () => network.bind(fd, "", 53),
       () => network.connect(fd, "10.0.0.1", 53),
-      () => network.setOption(fd, "IP_TTL", ["3"]),
+      () => network.setOption(fd, "IP_ADD_MEMBERSHIP", ["239.1.1.1", "0.0.0.0"]),
     ]) {
       const asking = ask();
       await null;
@@ -133,6 +133,16 @@ suite("what is asked of a socket's network", () => {
       assert.deepEqual(await asking, { error: "EACCES", message: "not here" });
       assert.deepEqual(network.explain(fd), ["EACCES", "not here"]);
     }
+  });
+
+  test("an option is set without waiting, and reads as it was if it is refused", async (t) => {
+    const { network, calls, arrive } = await answering(t, { type: "failed", code: "EINVAL", message: "" });
+    const fd = calls.socket(2, 2);
+    network.bind(fd, "", 0);
+    assert.deepEqual(network.setOption(fd, "IP_TTL", ["3"]), { type: "done", socket: 0 });
+    assert.deepEqual(network.option(fd, "IP_TTL"), ["3"]);
+    await null;
+    arrive();
     assert.equal(network.option(fd, "IP_TTL"), undefined);
   });
 

@@ -19,8 +19,9 @@ export class Interpreter {
   calls = new SystemCalls(this.module);
   line = new Line();
 
-  constructor() {
-    const connection = /** @type {any} */ ({ session: this.line });
+  /** @param {{proxy?: boolean}} [options] whether there is one */
+  constructor({ proxy = true } = {}) {
+    const connection = proxy ? /** @type {any} */ ({ session: this.line }) : null;
     this.system = new SocketFileSystem(this.module, connection, ERRNO);
     this.system.mount();
   }
@@ -31,12 +32,31 @@ export class Interpreter {
     return this;
   }
 
-  /** A descriptor. @param {{blocking?: boolean, family?: number}} [options] */
-  open({ blocking = true, family = 2 } = {}) {
-    return this.calls.socket(family, 1 | (blocking ? 0 : O_NONBLOCK));
+  /** A descriptor. @param {{blocking?: boolean, family?: number, type?: number}} [options] */
+  open({ blocking = true, family = 2, type = 1 } = {}) {
+    return this.calls.socket(family, type | (blocking ? 0 : O_NONBLOCK));
   }
 
-  /** A descriptor of a socket that is connected. @param {{blocking?: boolean, family?: number}} [options] */
+  /** A descriptor that listens. @param {{blocking?: boolean, family?: number}} [options] */
+  listening(options) {
+    const fd = this.open(options);
+    assert.equal(this.calls.listen(fd, 5), 0);
+    this.line.questions.splice(0)[0]?.(null, { type: "bound", socket: 0, local: PAGE });
+    return fd;
+  }
+
+  /** A connection comes in to a listener. @param {number} fd @param {number} id */
+  come(fd, id) {
+    const { socket } = this.calls.sock(fd);
+    hear(socket, "accepted", { socket: id, listener: socket.id, local: PAGE, peer: HOST });
+  }
+
+  /** A datagram comes in. @param {number} fd @param {string} text */
+  hear(fd, text) {
+    hear(this.calls.sock(fd).socket, "datagram", { address: HOST, data: bytes(text) });
+  }
+
+  /** A descriptor of a socket that is connected to the proxy's host. @param {{blocking?: boolean, family?: number}} [options] */
   connected(options) {
     const fd = this.open(options);
     this.socket(fd).connect(this.line.session, { host: HOST.host, port: 80, timeout: 0 });

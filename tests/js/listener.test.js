@@ -220,20 +220,41 @@ suite("accepting", () => {
 });
 
 suite("the backlog", () => {
-  test("can be raised, and what was granted is not taken back", () => {
+  test("can be changed, which the network is told", () => {
     const { listener, line } = listening(2);
-    for (const backlog of [4, 3, 1]) listener.resize(backlog);
-    assert.deepEqual(line.said(), [{ type: "window", credit: 2 }]);
+    for (const backlog of [4, 4, 1]) listener.resize(backlog);
+    assert.deepEqual(line.said(), [
+      { type: "listen", target: 1, backlog: 5 },
+      { type: "listen", target: 1, backlog: 2 },
+    ]);
+  });
+
+  test("that was raised lets more come in", () => {
+    const { listener } = listening(2);
+    listener.resize(4);
     arrive(listener, 2, 4, 6, 8, 10);
     assert.throws(() => arrive(listener, 12), ProtocolError);
   });
 
+  test("that was lowered still takes what may have been on its way, and no more when it is raised again", () => {
+    for (const [backlogs, most] of /** @type {[number[], number][]} */ ([
+      [[0], 5],
+      [[0, 4], 5],
+      [[0, 2], 5],
+      [[0, 6], 7],
+      [[1, 0, 3, 5], 6],
+    ])) {
+      const { listener } = listening(4);
+      for (const backlog of backlogs) listener.resize(backlog);
+      arrive(listener, ...Array.from({ length: most }, (_, index) => 2 + 2 * index));
+      assert.throws(() => arrive(listener, 100), ProtocolError, String(backlogs));
+    }
+  });
+
   test("has an upper end", () => {
     const { listener, line } = listening(4000);
-    listener.resize(1e9);
-    assert.deepEqual(line.said(), [{ type: "window", credit: 4096 - 4001 }]);
-    listener.resize(1e9);
-    assert.deepEqual(line.said(), []);
+    for (let count = 0; count < 2; count++) listener.resize(1e9);
+    assert.deepEqual(line.said(), [{ type: "listen", target: 1, backlog: 4096 }]);
   });
 });
 
@@ -262,6 +283,7 @@ suite("letting go", () => {
     assert.deepEqual(line.said(), [{ type: "close" }, { type: "reset", code: "ECONNRESET", message: "" }]);
     assert.deepEqual([calls, listener.readiness, line.sockets.size], [1, READABLE | HANGUP | PEER_FINISHED, 0]);
     assert.throws(() => listener.shutdown({ read: true }), socketError("ENOTCONN"));
+    listener.resize(100);
     listener.close();
     assert.deepEqual([line.said(), listener.state], [[], "closed"]);
   });

@@ -441,15 +441,27 @@ suite("the interpreter lives on", () => {
     }
   }
 
+  /** A descriptor of some kind. @param {Interpreter} interpreter @param {Chance} chance */
+  function some(interpreter, chance) {
+    const blocking = chance.random() < 0.5;
+    const family = chance.choice([AF_UNIX, 2, AF_INET6]);
+    return chance.choice([
+      () => interpreter.connected(),
+      () => interpreter.open({ blocking, family }),
+      () => interpreter.open({ blocking, family, type: 2 }),
+      () => interpreter.listening({ blocking }),
+      () => interpreter.system.pair(chance.choice([1, 2]))[0].stream.fd,
+    ])();
+  }
+
   for (let seed = 1; seed <= 5; seed++) {
     test(`whatever is asked of a socket (chance ${seed})`, async (t) => {
       new Page(t); // where no timer goes off by itself
       const chance = new Chance(seed);
       const any = () => chance.choice(GARBAGE);
       for (let round = 0; round < 150; round++) {
-        const interpreter = new Interpreter().suspends(chance.random() < 0.5);
-        const fd =
-          chance.random() < 0.5 ? interpreter.connected() : interpreter.open({ blocking: chance.random() < 0.5 });
+        const interpreter = new Interpreter({ proxy: chance.random() < 0.7 }).suspends(chance.random() < 0.5);
+        const fd = some(interpreter, chance);
         const stream = interpreter.module.FS.getStream(fd);
         const { sock } = stream.node;
         const operation = chance.choice([...Object.values(sock.sock_ops), ...Object.values(stream.stream_ops)]);
@@ -479,6 +491,19 @@ suite("the interpreter lives on", () => {
       assert.equal(interpreter.calls.shutdown(fd, 1), -ERRNO.EIO);
       assert.equal(interpreter.calls.connect(fd, "10.0.0.1", 80), -ERRNO.EIO);
       assert.equal(interpreter.calls.close(fd), -ERRNO.EIO);
+
+      const datagrams = interpreter.open({ type: 2, blocking: false });
+      Object.assign(interpreter.calls.sock(datagrams).socket, { read: raise, write: raise, bind: raise, close: raise });
+      assert.equal(interpreter.calls.recv(datagrams, 1), -ERRNO.EIO);
+      assert.equal(interpreter.calls.sendto(datagrams, "x", "10.0.0.1", 80), -ERRNO.EIO);
+      assert.equal(interpreter.calls.bind(datagrams, "127.0.0.1", 80), -ERRNO.EIO);
+      assert.equal(interpreter.calls.close(datagrams), -ERRNO.EIO);
+
+      const listening = interpreter.listening();
+      Object.assign(interpreter.calls.sock(listening).socket, { accept: raise, resize: raise, shutdown: raise });
+      assert.equal(interpreter.calls.accept(listening), -ERRNO.EIO);
+      assert.equal(interpreter.calls.listen(listening, 9), -ERRNO.EIO);
+      assert.equal(interpreter.calls.shutdown(listening, 0), -ERRNO.EIO);
     }
   });
 });

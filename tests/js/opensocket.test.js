@@ -6,6 +6,7 @@ import { Listener } from "../../js/listener.js";
 import { ERRNO } from "./emscripten.js";
 import { Interpreter, O_NONBLOCK, isSettled } from "./interpreter.js";
 import { HOST, PAGE, hear } from "./line.js";
+import { Page } from "./page.js";
 
 const [AF_UNIX, AF_INET, AF_INET6] = [1, 2, 10];
 const [SOCK_STREAM, SOCK_DGRAM] = [1, 2];
@@ -146,7 +147,8 @@ suite("accepting", () => {
     assert.equal(calls.send(accepted, "x"), 1);
   });
 
-  test("makes poll tell of it", async () => {
+  test("makes poll tell of it", async (t) => {
+    new Page(t);
     const interpreter = new Interpreter();
     const { calls } = interpreter;
     const fd = interpreter.listening();
@@ -405,7 +407,8 @@ suite("pairs", () => {
     }
   });
 
-  test("hang up together", async () => {
+  test("hang up together", async (t) => {
+    new Page(t);
     const { calls, system } = new Interpreter();
     const [one, other] = system.pair(SOCK_STREAM).map(({ stream }) => stream.fd);
     const waiting = calls.recv(one, 10);

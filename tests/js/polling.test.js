@@ -10,7 +10,8 @@ const [POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL] = [1, 2, 4, 8, 16, 
 const [POLLRDNORM, POLLWRNORM] = [64, 256];
 
 suite("polling", () => {
-  test("what is ready is told at once", () => {
+  test("what is ready is told at once", (t) => {
+    new Page(t);
     const interpreter = new Interpreter();
     const [one, other] = [interpreter.connected(), interpreter.connected()];
     interpreter.arrive(other, "x");
@@ -29,7 +30,8 @@ suite("polling", () => {
     assert.deepEqual(interpreter.calls.revents(1), [POLLRDNORM | POLLWRNORM]);
   });
 
-  test("errors and hang-ups are told though nobody asked", () => {
+  test("errors and hang-ups are told though nobody asked", (t) => {
+    new Page(t);
     const interpreter = new Interpreter();
     const fd = interpreter.connected();
     interpreter.reset(fd, "ECONNRESET");
@@ -37,7 +39,8 @@ suite("polling", () => {
     assert.deepEqual(interpreter.calls.revents(1), [POLLERR | POLLHUP]);
   });
 
-  test("to wait for no time is to look", () => {
+  test("to wait for no time is to look", (t) => {
+    new Page(t);
     for (const can of [true, false]) {
       const interpreter = new Interpreter().suspends(can);
       assert.equal(interpreter.calls.poll([{ fd: interpreter.connected(), events: POLLIN }], 0), 0);
@@ -45,7 +48,8 @@ suite("polling", () => {
   });
 
   for (const events of [POLLIN, POLLRDNORM, POLLIN | POLLPRI]) {
-    test(`a wait for ${events} ends with EINTR at the first that is ready`, async () => {
+    test(`a wait for ${events} ends with EINTR at the first that is ready`, async (t) => {
+      new Page(t);
       const interpreter = new Interpreter();
       const fds = Array.from({ length: 10 }, () => interpreter.connected());
       const polled = fds.map((fd) => ({ fd, events }));
@@ -133,5 +137,50 @@ suite("polling", () => {
     interpreter.calls.close(gone);
     interpreter.calls.poll([{ fd: gone, events: POLLIN }], 100);
     assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], 0), 0);
+  });
+});
+
+suite("the page has a turn", () => {
+  /** A socket that has something to read, in a page whose clock stands. @param {import("node:test").TestContext} t */
+  function ready(t) {
+    const { clock } = new Page(t);
+    const interpreter = new Interpreter();
+    const fd = interpreter.connected();
+    interpreter.arrive(fd, "x");
+    return { clock, interpreter, fd };
+  }
+
+  test("while a program finds sockets ready again and again", async (t) => {
+    const { clock, interpreter, fd } = ready(t);
+    const poll = () => interpreter.calls.poll([{ fd, events: POLLIN }], -1);
+    clock.advance(10);
+    assert.equal(poll(), 1);
+    clock.advance(1);
+    assert.equal(await poll(), -ERRNO.EINTR);
+    assert.equal(poll(), 1); // it looks again, and has had its turn
+  });
+
+  test("while a program asks again and again without waiting", async (t) => {
+    const { clock, interpreter, fd } = ready(t);
+    const [one, other] = [POLLIN, POLLPRI].map((events) => ({ fd, events }));
+    clock.advance(11);
+    assert.equal(interpreter.calls.poll([one], 0), 1); // what is ready is told: there would be no second look
+    assert.equal(await interpreter.calls.poll([other], 0), -ERRNO.EINTR);
+    assert.equal(interpreter.calls.poll([other], 0), 0);
+  });
+
+  test("when a program waits, and that is enough", async (t) => {
+    const { clock, interpreter, fd } = ready(t);
+    const waiting = interpreter.calls.poll([{ fd, events: POLLPRI }], 1000);
+    clock.advance(1000);
+    assert.equal(await waiting, 0);
+    assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], -1), 1);
+  });
+
+  test("not where nothing can be suspended", (t) => {
+    const { clock, interpreter, fd } = ready(t);
+    interpreter.suspends(false);
+    clock.advance(1000);
+    for (const timeout of [0, 100, -1]) assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], timeout), 1);
   });
 });

@@ -203,6 +203,7 @@ export class SocketFileSystem {
   accept(sock) {
     const { socket, family, type, protocol } = sock;
     if (socket instanceof DatagramSocket) throw new SocketError("EOPNOTSUPP");
+    if (sock.starting) throw new SocketError("EAGAIN");
     if (!(socket instanceof Listener)) throw new SocketError("EINVAL");
     return socket.accept((accepted) => this.create(family, type, protocol, accepted));
   }

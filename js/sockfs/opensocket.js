@@ -34,7 +34,7 @@ export class OpenSocket {
   /** The streams of all its descriptors. @type {Set<any>} */
   #streams = new Set();
   /** Whether it has asked to listen, and was not answered yet. */
-  #listening = false;
+  starting = false;
 
   /**
    * @param {SocketFileSystem} system
@@ -88,12 +88,12 @@ export class OpenSocket {
       answered(socket.report(new SocketError("EOPNOTSUPP")));
     } else if (socket.state !== "idle") {
       answered(socket.report(new SocketError("EINVAL")));
-    } else if (this.#listening) {
+    } else if (this.starting) {
       socket.whenSettled(() => this.listen(backlog, answered)); // then it is a change of the backlog
     } else {
-      this.#listening = true;
+      this.starting = true;
       Listener.start(socket, this.network, backlog, (error, listener) => {
-        this.#listening = false;
+        this.starting = false;
         if (listener) this.socket = listener;
         answered(error);
       });

@@ -137,8 +137,8 @@ export class Polling {
 }
 
 /** Readiness in poll's terms. @param {OpenSocket} sock */
-function eventsOf({ socket }) {
-  const ready = socket.readiness;
+function eventsOf({ socket, starting }) {
+  const ready = starting ? 0 : socket.readiness; // an event loop waits for connections already
   return ready | (ready & READABLE ? POLLRDNORM : 0) | (ready & WRITABLE ? POLLWRNORM : 0);
 }
 

@@ -66,6 +66,19 @@ suite("listening", () => {
     assert.ok(calls.accept(fd) >= 0);
   });
 
+  test("that is not answered yet is waiting for connections already", () => {
+    const interpreter = new Interpreter();
+    const { calls } = interpreter;
+    const fd = interpreter.open({ blocking: false });
+    calls.listen(fd, 5);
+    assert.equal(calls.poll([{ fd, events: POLLIN | POLLOUT }], 0), 0);
+    assert.equal(calls.accept(fd), -ERRNO.EAGAIN);
+    interpreter.line.questions[0](new SocketError("EACCES"), null);
+    assert.equal(calls.accept(fd), -ERRNO.EINVAL);
+    calls.poll([{ fd, events: POLLIN }], 0);
+    assert.equal(calls.revents(1)[0] & POLLHUP, POLLHUP);
+  });
+
   test("that is answered behind close leaves nothing", () => {
     const interpreter = new Interpreter();
     const { calls, line } = interpreter;

@@ -264,7 +264,10 @@ suite("a descriptor", () => {
     const fd = loop.interpreter.open();
     loop.list.watch(fd, POLLIN);
     const sock = loop.interpreter.calls.sock(fd);
+    assert.equal(loop.round().length, 1);
+    await loop.wakes();
     sock.listen(1, () => {});
+    assert.deepEqual([loop.round(), await loop.wakes()], [[], 0]);
     loop.interpreter.line.questions[0](null, {
       type: "bound",
       socket: 0,

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
 
 from pynet_browser.proxy.config import Limits
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import MESSAGE_HEADER, Connect, Goaway
+from pynet_browser.wire import MESSAGE_HEADER, Connect, Goaway, Listen
 from tests.peers import Source, pattern
-from tests.proxy.carrier import Carrier, hello
+from tests.proxy.carrier import Carrier, ReasonError, hello
 from tests.proxy.client import Page, PageSocket, ResetError
-from tests.proxy.hosts import Witness
-from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until
+from tests.proxy.hosts import UdpEcho, UdpHost, Witness
+from tests.proxy.running import EVERY_LOOP, TOKEN, listening, running_proxy, until
 
 every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 
@@ -58,6 +59,60 @@ async def test_sockets_that_failed_to_connect_do_not_count(refusing_port, echo_s
         await page.connect(*echo_server.address).connected()
 
 
+async def test_sockets_of_every_kind_count(echo_server):
+    async with running_proxy(Limits(sockets_per_session=3)) as proxy, proxy.page() as page:
+        opened, datagrams, connection = page.stream(), page.datagrams(), page.connect(*echo_server.address)
+        await connection.connected()
+        assert proxy.sessions.sockets == 3
+        too_many = [page.stream(), page.datagrams()]
+        await until(lambda: all(socket.error for socket in too_many))
+        for refused in too_many:
+            assert isinstance(refused.error, ReasonError)
+            assert refused.error.code == "EMFILE"
+            assert refused.error.message.endswith("(limits.sockets_per_session)")
+        opened.close()
+        datagrams.close()
+        connection.close()
+        await until(lambda: proxy.sessions.sockets == 0)
+
+
+async def test_a_page_that_opens_listeners_without_end_runs_out_of_them_alone():
+    limits = Limits(sockets_per_session=50)
+    async with running_proxy(limits, listen=listening("*")) as proxy, proxy.page() as page:
+        listeners = [page.stream() for _ in range(1000)]
+        for listener in listeners:
+            page.send(Listen(1, listener.id, 2**32 - 1))
+        await until(lambda: sum(listener.error is not None for listener in listeners) == 950)
+        assert proxy.sessions.sockets == 50
+        async with proxy.page() as other:
+            listener = other.stream()
+            reader, writer = await asyncio.open_connection(*(await listener.listen())[1:])
+            await (await listener.accept()).send(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            writer.close()
+
+
+async def test_a_page_that_takes_no_connections_has_no_more_of_them_than_it_may():
+    limits = Limits(sockets_per_session=10)
+    async with (
+        running_proxy(limits, listen=listening("*")) as proxy,
+        proxy.page(window=1000) as page,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        listener = page.stream()
+        address = await listener.listen(1000)
+        for _ in range(30):
+            _, writer = await asyncio.open_connection(*address[1:])
+            stack.callback(writer.close)
+            writer.write(pattern(100_000))
+        await until(lambda: listener.queue.qsize() == 9)
+        await page.resolve("127.0.0.1")
+        assert proxy.sessions.sockets == 10
+        await until(
+            lambda: proxy.sessions.buffered < 10_000
+        )  # what the page does not read waits at the hosts
+
+
 # ── How fast ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -82,6 +137,38 @@ async def test_a_connect_whose_turn_does_not_come_in_time_fails(echo_server):
         assert error.code == "ETIMEDOUT"
         assert error.message == "the page connects too often (limits.connects_per_second)"
         assert echo_server.accepted == 1
+
+
+async def test_a_page_that_floods_hosts_with_datagrams_is_held_to_its_rate_and_no_other_page():
+    limits = Limits(datagrams_per_second=100, datagram_burst=100)
+    async with running_proxy(limits) as proxy, proxy.page() as page, proxy.page() as other:
+        with UdpHost() as host, UdpEcho() as echo:
+            flooding, quiet = page.datagrams(), other.datagrams()
+            start = time.monotonic()
+            for number in range(20_000):
+                flooding.send(b"flood", *host.address)
+                if number % 1000 == 0:
+                    quiet.send(b"hello", *echo.address)
+                    assert (await quiet.recv())[0] == b"hello"
+            await until(lambda: flooding.dropped + host.heard() == 20_000)
+            assert host.heard() <= 100 + 100 * (time.monotonic() - start) + 1
+            assert quiet.dropped == 0
+
+
+async def test_a_host_that_floods_a_page_with_datagrams_takes_nothing_from_its_other_sockets(echo_server):
+    limits = Limits(datagrams_per_second=100, datagram_burst=100)
+    async with running_proxy(limits, listen=listening("*")) as proxy, proxy.page() as page:
+        flooded = page.datagrams()
+        local = await flooded.bind("127.0.0.1")
+        connection = page.connect(*echo_server.address)
+        with UdpHost() as host:
+            for number in range(5000):
+                host.send(bytes(1000), *local[1:])
+                if number % 100 == 0:
+                    await connection.send(b"hello")
+                    assert await connection.recv() == b"hello"
+            await until(lambda: flooded.dropped)
+        assert proxy.sessions.buffered < 1 << 20
 
 
 # ── How much ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
+from pynet_browser.proxy.config import Limits
 from pynet_browser.wire import Address, Failed, Resolve, Resolved
 from tests.proxy.carrier import Carrier, hello
 from tests.proxy.client import FailedError, SessionOverError
-from tests.proxy.running import TOKEN, running_proxy, until
+from tests.proxy.running import TOKEN, listening, running_proxy, until
 
 
 @pytest.fixture
@@ -126,3 +127,78 @@ async def test_a_session_that_ends_asks_no_longer(page, name_server):
     with pytest.raises(SessionOverError):
         await asking
     await until(lambda: asyncio.all_tasks() <= tasks)
+
+
+# ── About one socket ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def listening_page():
+    async with running_proxy(listen=listening("*")) as proxy, proxy.page() as page:
+        yield page
+
+
+async def test_requests_about_one_socket_are_answered_in_turn(listening_page, name_server):
+    page, slow, quick = listening_page, listening_page.stream(), listening_page.stream()
+    binding = asyncio.create_task(slow.bind("here.slow"))
+    setting = asyncio.create_task(page.set_option(slow, "IP_TTL", 9))
+    listening = asyncio.create_task(slow.listen())
+    answered: list[object] = []
+    for task in (binding, setting, listening):
+        task.add_done_callback(answered.append)
+    local = await quick.bind("127.0.0.1")
+    assert await quick.listen() == local
+    assert answered == []
+    name_server.set()
+    local = await listening
+    assert local.host == "127.0.0.1"
+    assert await binding == local
+    assert answered == [binding, setting, listening]
+
+
+async def test_a_request_whose_turn_comes_after_its_sockets_end_fails(listening_page, name_server):
+    socket = listening_page.stream()
+    waiting = [
+        asyncio.create_task(code_of(request)) for request in (socket.bind("here.slow"), socket.listen())
+    ]
+    await asyncio.sleep(0)  # let them ask first
+    socket.close()
+    name_server.set()
+    assert await asyncio.gather(*waiting) == ["EBADF", "EBADF"]
+
+
+async def test_a_socket_that_connects_before_its_bind_was_answered_is_bound_no_more(
+    listening_page, name_server, echo_server
+):
+    opened = listening_page.stream()
+    binding = asyncio.create_task(code_of(opened.bind("here.slow")))
+    await asyncio.sleep(0)
+    socket = listening_page.connect_opened(opened, *echo_server.address)
+    await socket.connected()
+    name_server.set()
+    assert await binding == "EINVAL"
+    await socket.send(b"hello")
+    assert await socket.recv() == b"hello"
+
+
+async def test_only_so_many_requests_about_sockets_wait_at_once(name_server):
+    async with running_proxy(Limits(resolves_per_session=3)) as proxy, proxy.page() as page:
+        socket, other = page.datagrams(), page.datagrams()
+        waiting = [asyncio.create_task(socket.associate("here.slow", 9)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert await code_of(page.set_option(socket, "IP_TTL", 9)) == "EAGAIN"
+        assert await code_of(page.resolve("localhost")) == "EAI_AGAIN"
+        await page.set_option(other, "IP_TTL", 9)
+        name_server.set()
+        for association in waiting:
+            assert (await association).peer == Address(4, "127.0.0.1", 9)
+        await page.set_option(socket, "IP_TTL", 9)
+
+
+async def test_a_page_that_leaves_gives_up_what_it_has_asked_of_its_sockets(name_server):
+    async with running_proxy() as proxy:
+        async with proxy.page() as page:
+            asking = asyncio.create_task(page.datagrams().associate("here.slow", 9))
+            await until(lambda: proxy.sessions.sockets == 1)
+        with pytest.raises(SessionOverError):
+            await asking

@@ -12,7 +12,7 @@ from tests.peers import Source, pattern
 from tests.proxy.carrier import Carrier, RefusedError, hello
 from tests.proxy.client import Page, PageSocket
 from tests.proxy.hosts import Witness
-from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until
+from tests.proxy.running import EVERY_LOOP, TOKEN, listening, running_proxy, until
 
 every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 
@@ -71,6 +71,44 @@ async def test_cuts_in_the_middle_of_transfers_lose_and_repeat_nothing(page, ech
         cuts += 1
     assert all([await transfer for transfer in transfers])
     assert cuts > 5
+
+
+@every_loop
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_cuts_lose_no_connection_that_came_in_and_none_of_its_bytes(seed):
+    chance = random.Random(seed)
+    async with running_proxy(listen=listening("*")) as proxy, proxy.page() as page:
+        listener = page.stream()
+        address = await listener.listen(4)
+        pieces = [pattern(300_000, number << 20) for number in range(40)]
+
+        async def visit(pieces: list[bytes]) -> None:
+            for piece in pieces:
+                reader, writer = await asyncio.open_connection(*address[1:])
+                writer.write(piece)
+                writer.write_eof()
+                assert await reader.read() == piece
+                writer.close()
+
+        async def serve(socket: PageSocket) -> None:
+            await socket.send(await socket.read())
+            socket.shutdown()
+
+        async def serve_all() -> None:
+            async with asyncio.TaskGroup() as serving:
+                for _ in pieces:
+                    serving.create_task(serve(await listener.accept()))
+
+        working = asyncio.gather(serve_all(), *(visit(pieces[first::4]) for first in range(4)))
+        cuts = 0
+        while not working.done():
+            await asyncio.sleep(chance.uniform(0, 0.03))
+            page.cut()
+            await page.lost()
+            await page.open()
+            cuts += 1
+        await working
+        assert cuts > 3
 
 
 @every_loop

@@ -45,6 +45,9 @@ READ_MAX = 256 * 1024
 READ_UNASKED = 4096
 """Bytes read where an event loop insists although reading should stop. They are kept until they may go on."""
 
+RESET_LOOKS = (0.01, 0.1, 1.0)
+"""Seconds behind data for a host that has ended, at which to look whether a reset was its answer."""
+
 LINGER = 60.0
 """Seconds that a closed socket may take to deliver what was written to it."""
 
@@ -101,6 +104,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         self._backlog = b""
         self._after_backlog: Frame | None = None
         self._lingering: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
 
     # ── Connecting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -252,7 +256,24 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     def _write(self, data: bytes | bytearray) -> bool:
         """Give bytes to the transport; tells whether all have gone out."""
         self._transport.write(data)
+        if self._state == "host_done":
+            self._look_for_reset(RESET_LOOKS)
         return not self._stuck
+
+    def _look_for_reset(self, looks: Sequence[float]) -> None:
+        """A host that is gone answers data with a reset, and nothing reads any more that would meet it."""
+        if self._looking:
+            self._looking.cancel()
+        self._looking = asyncio.get_running_loop().call_later(looks[0], self._look, looks[1:])
+
+    def _look(self, more: Sequence[float]) -> None:
+        self._looking = None
+        if self._state != "host_done":
+            return
+        if self._transport.get_extra_info("socket").getsockopt(host_socket.SOL_SOCKET, host_socket.SO_ERROR):
+            self._transport.abort()
+        elif more:
+            self._look_for_reset(more)
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -322,15 +343,17 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         The host sees a RST with ``reset``, and also when it was not sent everything: it must not take a part
         for the whole. Otherwise it sees a FIN.
         """
-        if self._state == "dialing":
-            assert self._dialing
-            self._dialing.cancel()
-        elif self._state != "closed":
-            sock = self._transport.get_extra_info("socket")
+        dialing = self._state == "dialing"
+        if self._state != "closed":
+            sock = self._socket if dialing else self._transport.get_extra_info("socket")
             if sock is not None and (reset or self._held):
                 with contextlib.suppress(OSError):
                     sock.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_LINGER, RESET_ON_CLOSE)
-            self._transport.abort()
+            if dialing:
+                assert self._dialing
+                self._dialing.cancel()
+            else:
+                self._transport.abort()
         self._backlog, self._after_backlog = b"", None
         self._turn("gone")
         self._release()
@@ -364,8 +387,9 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: by an error, or because this end closed it."""
-        if self._lingering:
-            self._lingering.cancel()
+        for timer in (self._lingering, self._looking):
+            if timer:
+                timer.cancel()
         # Where both FINs were passed on, the end of the connection is no news.
         expected = self._state in ("closing", "closed") or (self._state == "done" and exc is None)
         number = exc.errno if isinstance(exc, OSError) else None

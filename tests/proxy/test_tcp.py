@@ -217,6 +217,17 @@ async def test_the_page_may_go_on_after_the_hosts_end(page):
     assert peer.received == b"still here"
 
 
+async def test_a_host_that_is_gone_answers_with_a_reset(proxy, page):
+    with Source(3) as peer:
+        socket = page.connect(*peer.address)
+        assert await socket.read() == pattern(3)
+        await socket.send(b"is anybody there?")
+        await until(lambda: proxy.sessions.sockets == 0)
+        await page.resolve("127.0.0.1")  # what the proxy said before has come
+        with pytest.raises(ResetError, match="ECONNRESET"):
+            await socket.send(b"nobody")
+
+
 async def test_a_socket_that_ended_both_ways_is_forgotten(proxy, page, hash_server):
     socket = page.connect(*hash_server.address)
     socket.shutdown()

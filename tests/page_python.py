@@ -89,8 +89,11 @@ class PagePython:
         page_errors: The exceptions nobody caught; a test that provokes one clears the list.
     """
 
-    def __init__(self, browser: Browser, url: str) -> None:
-        """Opens ``url``, whose origin must serve ``/pyodide/``, and boots Pyodide in it."""
+    def __init__(self, browser: Browser, url: str, *, suspends: bool = True) -> None:
+        """Opens ``url``, whose origin must serve ``/pyodide/``, and boots Pyodide in it.
+
+        Without ``suspends`` Pyodide finds a browser that cannot suspend Python (JSPI), as Safari 26 is.
+        """
         self.console: list[str] = []
         self.page_errors: list[str] = []
         self._numbers = itertools.count(1)
@@ -101,6 +104,8 @@ class PagePython:
         self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))
         self.page.expose_function("toldByPage", self._on_told)
         self.page.goto(url)
+        if not suspends:
+            self.page.evaluate("() => { delete WebAssembly.Suspending; delete WebAssembly.promising; }")
         self.page.evaluate(BOOT)
         self.page.evaluate(PREPARE, RUNNER)
 

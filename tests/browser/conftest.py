@@ -87,9 +87,11 @@ def open_python(browser: Browser, proxy: ProxyProcess, wheel: Path) -> Iterator[
     """``open_python()`` opens a page more; with ``install=False`` it has the package but no connection."""
     pages: list[PagePython] = []
 
-    def open_page(through: ProxyProcess = proxy, *, install: bool = True) -> PagePython:
+    def open_page(
+        through: ProxyProcess = proxy, *, install: bool = True, suspends: bool = True
+    ) -> PagePython:
         # Any page of the proxy's origin will do; this one has nothing on it.
-        python = PagePython(browser, f"{through.url}/healthz")
+        python = PagePython(browser, f"{through.url}/healthz", suspends=suspends)
         pages.append(python)
         python.run("import micropip; await micropip.install(wheel)", wheel=f"{through.url}/dist/{wheel.name}")
         if install:

@@ -1,6 +1,6 @@
 """Servers for the demo page to talk to, so that it shows something with no other server and no internet.
 
-They listen on loopback, on ports the system chooses: an echo, a clock, and a small web site.
+They listen on loopback, on ports the system chooses: an echo, one for UDP, a clock, and a small web site.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from aiohttp import web
 __all__ = ["ServiceAddresses", "running_services"]
 
 ServiceAddresses: TypeAlias = dict[str, tuple[str, int]]
-"""Host and port of each service, by name: ``echo``, ``clock``, ``http``."""
+"""Host and port of each service, by name: ``echo``, ``udp_echo``, ``clock``, ``http``."""
 
 HOST = "127.0.0.1"
 CHUNK = 1 << 16
+DATAGRAM_MAX = 1 << 16
 DOWNLOAD_MAX = 1 << 30
 
 PATTERN = bytes(range(251)) * (-(-CHUNK // 251) + 1)
@@ -46,6 +47,7 @@ async def running_services() -> AsyncIterator[ServiceAddresses]:
     async with contextlib.AsyncExitStack() as stack:
         yield {
             "echo": await stack.enter_async_context(_stream_server(_echo)),
+            "udp_echo": await stack.enter_async_context(_udp_echo()),
             "clock": await stack.enter_async_context(_stream_server(_clock)),
             "http": await stack.enter_async_context(_site_server()),
         }
@@ -82,6 +84,25 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(CHUNK):
         writer.write(data)
         await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def _udp_echo() -> AsyncIterator[tuple[str, int]]:
+    """Sends each datagram back to where it came from; yields its address."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.setblocking(False)
+        server.bind((HOST, 0))
+
+        def answer() -> None:
+            with contextlib.suppress(BlockingIOError):  # what the system does not take at once is lost
+                server.sendto(*server.recvfrom(DATAGRAM_MAX))
+
+        loop.add_reader(server, answer)
+        try:
+            yield HOST, server.getsockname()[1]
+        finally:
+            loop.remove_reader(server)
 
 
 async def _clock(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

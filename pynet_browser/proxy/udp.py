@@ -51,6 +51,9 @@ DATAGRAMS_AT_ONCE = 64
 PEERS_MAX = 1024
 """Peers that a socket remembers: those it sent to or heard last."""
 
+PEER_BYTES = 512
+"""What remembering a peer counts for among what is held for its session."""
+
 FAULTS_PER_SECOND = 10
 """Faults that a page is told of, so that many small datagrams are not answered by as many sentences."""
 
@@ -169,6 +172,7 @@ class DatagramSocket(Endpoint):
         if self._telling:
             self._telling.cancel()
         self._socket.close()
+        self._session.released(PEER_BYTES * len(self._peers))
         self._session.forget(self)
 
     def go_on(self) -> None:
@@ -197,12 +201,14 @@ class DatagramSocket(Endpoint):
             raise host_error(errno.EAFNOSUPPORT if other else errno.EINVAL) from error
 
     def _remember(self, peer: Peer) -> Peer:
-        """Keep a peer, as the latest."""
+        """Keep a peer, as the latest, and perhaps forget another."""
         key = peer.name[:2]
-        self._peers.pop(key, None)
+        if self._peers.pop(key, None) is None:
+            may_hold = self._session.hold(PEER_BYTES)
+            if self._peers and (len(self._peers) >= PEERS_MAX or not may_hold):
+                del self._peers[next(iter(self._peers))]
+                self._session.released(PEER_BYTES)
         self._peers[key] = peer
-        if len(self._peers) > PEERS_MAX:
-            del self._peers[next(iter(self._peers))]
         return peer
 
     def _destination(self, address: Address) -> Peer:
@@ -211,9 +217,7 @@ class DatagramSocket(Endpoint):
         Raises:
             OSError: nowhere.
         """
-        if self._associate:
-            if address != self._associate.address and self._peer(*address[1:]).name != self._associate.name:
-                raise host_error(errno.EISCONN)
+        if self._associate and address == self._associate.address:
             return self._associate
         known = self._peers.get(address[1:])
         if known is None:  # or it was spelled otherwise
@@ -259,21 +263,24 @@ class DatagramSocket(Endpoint):
 
     def _transmit(self, data: Buffer, peer: Peer) -> None:
         try:
-            if self._associate is None:
-                self._socket.sendto(data, peer.name)
-                return
             try:
-                self._socket.send(data)
+                self._hand_over(data, peer)
             except ConnectionRefusedError as error:
-                # That is about one sent before, and kept this one from being sent.
+                # That is about one sent before to the associate, and kept this one from being sent.
                 self._fault(error)
-                self._socket.send(data)
+                self._hand_over(data, peer)
         except BlockingIOError:
             self._drop()
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
             self._drop()
+
+    def _hand_over(self, data: Buffer, peer: Peer) -> None:
+        if peer is self._associate:
+            self._socket.send(data)  # BSD wants no address where there is an associate
+        else:
+            self._socket.sendto(data, peer.name)
 
     def _readable(self) -> None:
         for turn in range(DATAGRAMS_AT_ONCE):

@@ -78,12 +78,14 @@ def listening(*rules: str) -> tuple[Rule, ...]:
     return tuple(rule for text in rules for rule in Rule.parse_listening(text))
 
 
-def free_port() -> int:
-    """A port that nobody has on loopback, for TCP and UDP."""
-    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
-        stream.bind(("127.0.0.1", 0))
-        datagram.bind(stream.getsockname())
-        return int(stream.getsockname()[1])
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody has at a loopback address, for TCP and UDP."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as stream, socket.socket(family, socket.SOCK_DGRAM) as datagram:
+        stream.bind((host, 0))
+        port = int(stream.getsockname()[1])
+        datagram.bind((host, port))
+        return port
 
 
 async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:

@@ -179,11 +179,12 @@ async def test_without_demo_and_pyodide_there_is_neither(serve, tmp_path):
 async def test_the_services_are_announced_and_reachable_even_on_a_public_proxy(serve):
     client = await serve(Config(host="0.0.0.0"))
     services = await (await client.get("/demo/services.json")).json()
-    assert services.keys() == {"echo", "clock", "http"}
+    assert services.keys() == {"echo", "udp_echo", "clock", "http"}
     policy = client.app[POLICY]
-    for address in services.values():
-        assert policy.decide("tcp", address["host"], address["host"], address["port"]).allowed
-        assert not policy.decide("tcp", address["host"], address["host"], 1).allowed
+    for name, address in services.items():
+        transport = "udp" if name == "udp_echo" else "tcp"
+        assert policy.decide(transport, address["host"], address["host"], address["port"]).allowed
+        assert not policy.decide(transport, address["host"], address["host"], 1).allowed
 
 
 # ── Logs and the end ──────────────────────────────────────────────────────────────────────────────────────

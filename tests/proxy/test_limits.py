@@ -7,8 +7,10 @@ import time
 import pytest
 
 from pynet_browser.proxy.config import Limits
+from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.udp import PEER_BYTES
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import MESSAGE_HEADER, Connect, Goaway, Listen
+from pynet_browser.wire import MESSAGE_HEADER, Connect, Datagram, Goaway, Listen
 from tests.peers import Source, pattern
 from tests.proxy.carrier import Carrier, ReasonError, hello
 from tests.proxy.client import Page, PageSocket, ResetError
@@ -211,6 +213,24 @@ async def test_what_is_sent_before_connections_stand_is_bounded_too(unanswering_
         assert (await failure(sockets[2])).code == "ENOBUFS"
         await until(lambda: proxy.sessions.sockets == 2)
         assert proxy.sessions.buffered < limits.buffered_per_session
+
+
+async def test_the_peers_that_datagram_sockets_remember_are_bounded_for_each_session():
+    limits = Limits(buffered_per_session=50_000, datagrams_per_second=1_000_000, datagram_burst=1_000_000)
+    async with running_proxy(limits, deny=[Rule.parse("udp:10.0.0.0/8:*")]) as proxy, proxy.page() as page:
+        sockets = [page.datagrams() for _ in range(20)]
+        for number in range(2000):
+            sockets[number % 20].send(b"", f"10.0.{number >> 8}.{number & 255}", 9)
+        with UdpEcho() as echo:
+            for socket in sockets:
+                socket.send(b"hello", *echo.address)
+                while not isinstance(await socket.queue.get(), Datagram):
+                    pass
+        assert proxy.sessions.buffered < limits.buffered_per_session + 20 * PEER_BYTES
+        for socket in sockets:
+            socket.close()
+        await until(lambda: proxy.sessions.sockets == 0)
+        await until(lambda: proxy.sessions.buffered < 1000)
 
 
 async def stuck(page: Page, peer: Witness) -> PageSocket:

@@ -10,7 +10,8 @@ import pytest
 
 from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.policy import Rule
-from pynet_browser.wire import Address
+from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.wire import Address, Reset
 from tests.peers import pattern
 from tests.proxy.client import FailedError, PageSocket, ResetError
 from tests.proxy.hosts import Witness
@@ -154,6 +155,32 @@ async def test_resets_go_both_ways(page):
             await guest.reader.read()
 
 
+async def test_what_a_page_does_not_want_is_reset_as_soon_as_it_comes_in(proxy, page):
+    listener = page.stream()
+    address = await listener.listen()
+    page.forget(listener)
+    for _ in range(10):
+        async with Guest.at(address) as guest:
+            with pytest.raises(ConnectionResetError):
+                await guest.reader.read()
+    await until(lambda: proxy.sessions.sockets == 1)
+
+
+async def test_a_connection_that_is_reset_before_it_was_taken_over_is_reset_for_its_guest_too(
+    page, monkeypatch
+):
+    adopt = HostSocket.adopt
+
+    def adopt_and_reset(socket, *connection) -> None:
+        adopt(socket, *connection)
+        socket.receive(Reset(socket.id, "ECONNRESET", ""))
+
+    monkeypatch.setattr(HostSocket, "adopt", adopt_and_reset)
+    async with Guest.at(await page.stream().listen()) as guest:
+        with pytest.raises(ConnectionResetError):
+            await guest.reader.read()
+
+
 async def test_a_guest_that_is_gone_before_it_is_accepted_is_reported_and_harms_nobody(proxy, page):
     listener = page.stream()
     address = await listener.listen(2)
@@ -250,6 +277,7 @@ async def test_nothing_is_accepted_while_the_session_has_no_room(proxy, page):
         guest.writer.write(b"hello")
         await guest.writer.drain()
         assert proxy.sessions.sockets == 1
+        assert not session.socket(listener.id)._accepting
         await page.open()
         assert await (await listener.accept()).recv() == b"hello"
         await listener.accept()
@@ -305,7 +333,7 @@ async def test_the_proxys_own_port_is_nobody_elses(proxy, page):
 async def test_every_address_becomes_loopback_where_the_rules_allow_no_more(page, family, every, loopback):
     for host in ("", every):
         listener = page.stream(family)
-        address = await listener.bind(host, free_port())
+        address = await listener.bind(host, free_port(loopback))
         assert address.host == loopback
         assert await listener.listen() == address
 
@@ -322,16 +350,16 @@ async def test_every_address_may_listen_where_the_rules_allow_it():
 
 
 async def test_a_free_port_is_one_of_those_that_the_rules_name():
-    ports = sorted(free_port() for _ in range(3))
+    ports = set[int]()
+    while len(ports) < 3:
+        ports.add(free_port())
     async with running_proxy(listen=listening(*map(str, ports))) as proxy, proxy.page() as page:
-        found = []
-        for _ in ports:
-            listener = page.stream()
+        listeners = [page.stream() for _ in range(4)]
+        for listener in listeners:
+            # With it the system would give a port to several, as long as none of them listens.
             await page.set_option(listener, "SO_REUSEADDR", 1)
-            found.append((await listener.bind()).port)
-            await listener.listen()
-        assert sorted(found) == ports
-        error = await failure(page.stream().bind())
+        assert {(await listener.bind()).port for listener in listeners[:3]} == ports
+        error = await failure(listeners[3].bind())
         assert (error.code, error.message) == (
             "EADDRINUSE",
             "no port where the proxy lets pages listen is free",

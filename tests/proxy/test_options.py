@@ -10,8 +10,8 @@ from pynet_browser.proxy.endpoint import Endpoint
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.window import WINDOW_INITIAL, WINDOW_MIN
 from tests.peers import pattern
-from tests.proxy.client import FailedError
-from tests.proxy.hosts import UdpHost, Witness
+from tests.proxy.client import FailedError, ResetError
+from tests.proxy.hosts import ResetsWhenTold, UdpHost, Witness
 from tests.proxy.running import EVERY_LOOP, free_port, listening, running_proxy, until
 from tests.proxy.unconnected import FaultError
 
@@ -270,6 +270,24 @@ async def test_windows_take_from_what_the_session_has_and_give_it_back(proxy, pa
         connection.close()
     await until(lambda: proxy.sessions.sockets == 0)
     assert session.budget.left == before
+
+
+async def test_a_window_of_a_connection_that_has_failed_takes_nothing(proxy):
+    async with proxy.page(window=1000) as page:
+        [session] = proxy.sessions._sessions.values()
+        before = session.budget.left
+        with ResetsWhenTold(pattern(5000)) as peer:
+            connection = page.connect(*peer.address)
+            await until(lambda: connection.waiting == 1000)
+            peer.reset()
+            await connection.send(b"too late")  # for the proxy, which does not read now, to hear of it
+            await until(lambda: session.socket(connection.id)._state == "closed")
+        await page.set_option(connection, "SO_SNDBUF", 1 << 20)
+        assert connection.credit <= WINDOW_INITIAL
+        with pytest.raises(ResetError):
+            await connection.read()
+        await until(lambda: proxy.sessions.sockets == 0)
+        assert session.budget.left == before
 
 
 # ── Groups and broadcasts ─────────────────────────────────────────────────────────────────────────────────

@@ -42,6 +42,19 @@ async def test_echo_survives_a_client_that_resets(services):
     writer.close()
 
 
+async def test_the_udp_echo_answers_whoever_asked_even_if_nothing_was_said(services):
+    loop = asyncio.get_running_loop()
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+        for client in (one, other):
+            client.setblocking(False)
+            client.connect(services["udp_echo"])
+        for data in (b"first", b"", bytes(60_000)):
+            await loop.sock_sendall(one, data)
+            await loop.sock_sendall(other, data[::-1])
+            assert await loop.sock_recv(one, 65535) == data
+            assert await loop.sock_recv(other, 65535) == data[::-1]
+
+
 async def test_the_clock_ticks_each_second_until_its_client_closes(services):
     reader, writer = await asyncio.open_connection(*services["clock"])
     first = datetime.fromisoformat((await reader.readline()).decode().rstrip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 import errno
 import os
 import socket as host_socket
@@ -15,7 +16,7 @@ from pynet_browser.wire import Address, Associate, Bind, Frame, Listen, Option
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session
 
-__all__ = ["Endpoint", "Request", "host_error", "open_socket", "reason", "wire_address"]
+__all__ = ["Endpoint", "Request", "host_error", "open_socket", "reason", "watching_loop", "wire_address"]
 
 Request: TypeAlias = Bind | Listen | Associate | Option
 """What is asked about one socket."""
@@ -85,6 +86,18 @@ def open_socket(family: int, kind: host_socket.SocketKind) -> host_socket.socket
     opened = host_socket.socket(FAMILIES[family], kind)
     opened.setblocking(False)
     return opened
+
+
+def watching_loop() -> asyncio.AbstractEventLoop:
+    """The event loop that runs, which can tell when a socket is readable.
+
+    Raises:
+        OSError: ``EOPNOTSUPP``: it cannot, as Windows' proactor.
+    """
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, getattr(asyncio, "ProactorEventLoop", ())):
+        raise OSError(errno.EOPNOTSUPP, "the proxy's event loop has neither datagrams nor listeners")
+    return loop
 
 
 def host_error(number: int) -> OSError:

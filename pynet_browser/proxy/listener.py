@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.proxy.binding import bind
-from pynet_browser.proxy.endpoint import Endpoint, Request, host_error, open_socket, wire_address
+from pynet_browser.proxy.endpoint import (
+    Endpoint,
+    Request,
+    host_error,
+    open_socket,
+    watching_loop,
+    wire_address,
+)
 from pynet_browser.proxy.options import set_option, window_size
 from pynet_browser.proxy.policy import ANY_PORT
 from pynet_browser.proxy.tcp import HostSocket
@@ -40,6 +47,8 @@ class Listener(Endpoint):
     """
 
     NOUN = "stream socket without a connection"
+
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(self, session: Session, frame: Open) -> None:
         super().__init__(session, frame.socket, frame.family)
@@ -82,6 +91,7 @@ class Listener(Endpoint):
         return bool(self._socket.getsockname()[1])
 
     def _listen(self, backlog: int) -> None:
+        self._loop = watching_loop()
         if self._bound:
             self._check_address()
         else:
@@ -157,16 +167,15 @@ class Listener(Endpoint):
         if wanted == self._accepting:
             return
         self._accepting = wanted
-        loop = asyncio.get_running_loop()
         if wanted:
-            loop.add_reader(self._socket, self._readable)
+            self._loop.add_reader(self._socket, self._readable)
         else:
-            loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._socket)
 
     def _rest(self) -> None:
         """Try again in a moment: nothing will tell when there are sockets again."""
         if self._again is None:
-            self._again = asyncio.get_running_loop().call_later(ACCEPT_AGAIN, self._rested)
+            self._again = self._loop.call_later(ACCEPT_AGAIN, self._rested)
 
     def _rested(self) -> None:
         self._again = None

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.binding import ANY_ADDRESS, LOOPBACK, bind
-from pynet_browser.proxy.endpoint import Endpoint, Request, host_error, open_socket, reason, wire_address
+from pynet_browser.proxy.endpoint import (
+    Endpoint,
+    Request,
+    host_error,
+    open_socket,
+    reason,
+    watching_loop,
+    wire_address,
+)
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.options import JOINING, set_option
 from pynet_browser.proxy.policy import ANY_PORT
@@ -91,6 +99,7 @@ class DatagramSocket(Endpoint):
 
     def __init__(self, session: Session, frame: Open) -> None:
         super().__init__(session, frame.socket, frame.family)
+        self._loop = watching_loop()
         self._socket = open_socket(frame.family, host_socket.SOCK_DGRAM)
         self._hears: Literal["unbound", "known", "machine", "everybody"] = "unbound"
         self._peers: dict[tuple[str, int], Peer] = {}
@@ -98,7 +107,6 @@ class DatagramSocket(Endpoint):
         self._faults = Pace(FAULTS_PER_SECOND, FAULTS_PER_SECOND)
         self._dropped = 0
         self._telling: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
 
     # ── What the page asks ─────────────────────────────────────────────────────────────────────────

@@ -413,6 +413,15 @@ async def test_a_family_that_does_not_exist_is_refused(page):
     assert {listener.error.code, datagrams.error.code} == {"EAFNOSUPPORT"}
 
 
+async def test_where_the_event_loop_cannot_watch_sockets_a_page_is_told(page, echo_server, monkeypatch):
+    monkeypatch.setattr(asyncio, "ProactorEventLoop", type(asyncio.get_running_loop()), raising=False)
+    listener, datagrams = page.stream(), page.datagrams()
+    assert (await failure(listener.listen())).code == "EOPNOTSUPP"
+    await until(lambda: datagrams.error)
+    assert datagrams.error.code == "EOPNOTSUPP"
+    await page.connect_opened(listener, *echo_server.address).connected()
+
+
 # ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

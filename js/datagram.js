@@ -86,10 +86,10 @@ export class DatagramSocket extends Endpoint {
    * @throws {SocketError} EDESTADDRREQ, EMSGSIZE, EACCES, EAGAIN, EPIPE, or an error that was waiting
    */
   write(network, data, address = this.peer) {
+    if (data.length > DATAGRAM_MAX) throw this.report(new SocketError("EMSGSIZE"));
     this.raiseError();
     if (this.#writeShut) throw this.report(new SocketError("EPIPE"));
     if (!address) throw this.report(new SocketError(this.family === UNIX ? "ENOTCONN" : "EDESTADDRREQ"));
-    if (data.length > DATAGRAM_MAX) throw this.report(new SocketError("EMSGSIZE"));
     this.#mayReach(address.host);
     this.#name(network);
     if (this.carriedBy(network).room <= 0) throw new SocketError("EAGAIN");
@@ -166,13 +166,13 @@ export class DatagramSocket extends Endpoint {
 
   /**
    * @param {{read: boolean, write: boolean}} directions
-   * @throws {SocketError} ENOTCONN without a peer, though Linux shuts it down all the same
+   * @throws {SocketError} ENOTCONN for UDP without a peer, though Linux shuts it down all the same
    */
   shutdown({ read, write }) {
     this.#readShut ||= read;
     this.#writeShut ||= write;
     this.wake();
-    if (!this.peer) throw this.report(new SocketError("ENOTCONN"));
+    if (!this.peer && this.family !== UNIX) throw this.report(new SocketError("ENOTCONN"));
   }
 
   close() {

@@ -73,7 +73,6 @@ export class Endpoint {
   /** Called when a request has settled an address. @type {(() => void)[]} */
   #settling = [];
   #unanswered = 0;
-  #binding = false;
   /** @type {Set<Watcher>} */
   #watchers = new Set();
 
@@ -100,9 +99,10 @@ export class Endpoint {
     this.id = 0;
   }
 
-  /** Make it known, with its options, unless it is. @param {Network} network @throws {SocketError} ENETDOWN */
+  /** Make it known, with its options, unless it is. @param {Network} network @throws {SocketError} ENETDOWN, EINVAL */
   open(network) {
     if (this.id) return;
+    if (this.over) throw new SocketError("EINVAL");
     this.carriedBy(network).open(this, { type: "open", datagram: Number(this.datagram), family: this.family });
     for (const [name, values] of this.options) this.#sendOption(name, values, () => {});
   }
@@ -114,13 +114,7 @@ export class Endpoint {
    * @param {Answered} answered EINVAL if it has one
    */
   bind(network, address, answered) {
-    if (this.local?.host || this.#binding) {
-      answered(this.report(new SocketError("EINVAL")), null);
-      return;
-    }
-    this.#binding = true;
     this.ask(network, { type: "bind", ...address }, (error, answer) => {
-      this.#binding = false;
       if (answer) this.local = answer.local;
       answered(error, answer);
     });
@@ -203,8 +197,9 @@ export class Endpoint {
       // Ahead of everything: if this breaks the protocol, the end of the session is the answer.
       for (const end of [answer?.local, answer?.peer]) if (end) this.checked(end);
       this.#unanswered--;
-      // A socket that could not be opened has said why; that it does not exist is no news then.
-      if (error) error = this.report(error.code === "EBADF" && this.error ? this.error : error);
+      // That the other side does not know it is no news: it has said why, or both have finished.
+      if (error?.code === "EBADF") error = this.error ?? new SocketError("EINVAL");
+      if (error) this.report(error);
       answered(error, answer);
       if (this.#unanswered) return;
       const settling = this.#settling;
@@ -245,6 +240,16 @@ export class Endpoint {
   /** Bytes that can be read without waiting. */
   get available() {
     return 0;
+  }
+
+  /** Whether it was known, and never will be again. */
+  get over() {
+    return false;
+  }
+
+  /** The peer that it has still, as getpeername() tells. */
+  get remote() {
+    return this.peer;
   }
 
   /** Whether it sends at all, so that waiting to write means waiting for room. */

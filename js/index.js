@@ -121,11 +121,13 @@ class Network {
 
   /**
    * Start to connect a stream, which is decided when it is writable; or ask for the one peer of a datagram
-   * socket.
+   * socket. `pending`: another call is to tell how it ended.
    * @param {number} fd @param {string} host @param {number} port
    */
   connect(fd, host, port) {
-    return this.#ask(fd, (sock, answered) => sock.connect(host, port, (error) => answered(error, DONE)));
+    return this.#ask(fd, (sock, answered) => {
+      sock.connect(host, port, (error) => answered(error, { ...DONE, pending: Number(sock.pending) }));
+    });
   }
 
   /**
@@ -158,7 +160,7 @@ class Network {
 
   /** Whether it accepts connections. @param {number} fd */
   listening(fd) {
-    return this.system.find(fd)?.socket instanceof Listener;
+    return this.system.find(fd)?.socket.state === "listening";
   }
 
   /**

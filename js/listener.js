@@ -25,7 +25,6 @@ export class Listener extends Endpoint {
   #backlog = 0;
   /** Of those, what a smaller backlog took back: some may have been on their way. */
   #revoked = 0;
-  #shut = false;
 
   /**
    * Turn a socket into a listener, which takes over its id, address and options.
@@ -76,7 +75,7 @@ export class Listener extends Endpoint {
       return opened;
     }
     this.raiseError();
-    if (this.state !== "listening" || this.#shut) throw this.report(new SocketError("EINVAL"));
+    if (this.state !== "listening") throw this.report(new SocketError("EINVAL"));
     throw new SocketError("EAGAIN");
   }
 
@@ -85,9 +84,13 @@ export class Listener extends Endpoint {
     return this.#queue.length;
   }
 
+  get over() {
+    return this.state !== "listening";
+  }
+
   get readiness() {
     let ready = this.#queue.length ? READABLE : 0;
-    if (this.#shut || this.state === "failed") ready |= READABLE | HANGUP | PEER_FINISHED;
+    if (this.state === "shut" || this.state === "failed") ready |= READABLE | HANGUP | PEER_FINISHED;
     if (this.state === "closed") ready |= HANGUP;
     if (this.error) ready |= READABLE | ERROR;
     return ready;
@@ -95,10 +98,10 @@ export class Listener extends Endpoint {
 
   /** Stop accepting. @param {{read: boolean}} directions @throws {SocketError} ENOTCONN */
   shutdown({ read }) {
-    if (this.#shut) throw this.report(new SocketError("ENOTCONN"));
+    if (this.state === "shut") throw this.report(new SocketError("ENOTCONN"));
     if (!read) return;
-    this.#shut = true;
     this.#stop();
+    this.state = "shut";
     this.wake();
   }
 

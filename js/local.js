@@ -114,21 +114,20 @@ export class LocalNetwork {
         /** @type {Socket} */ (partner)?.stopSending();
         break;
       case "close":
-        this.#closed(id);
-        break;
       case "reset":
-        this.#part(id);
-        partner?.receive({ type, socket: partner.id, code: frame.code, message: "" });
+        this.#left(frame);
         break;
     }
   }
 
-  /** @param {number} id of a socket whose peer is to learn of it, as its family has it */
-  #closed(id) {
+  /** A socket is gone: its peer is to learn of it, as its family has it. @param {Frame} frame */
+  #left({ type, socket: id, code }) {
     const partner = this.#partner(id);
     this.#part(id);
     if (!partner || partner instanceof DatagramSocket) return; // that one learns when it sends
-    if (partner.family === UNIX) /** @type {Socket} */ (partner).hangUp();
+    const error = type === "reset" ? new SocketError(code) : null;
+    if (partner.family === UNIX) /** @type {Socket} */ (partner).hangUp(error);
+    else if (error) partner.receive({ type, socket: partner.id, code, message: "" });
     else if (!this.#finished.has(id)) partner.receive({ type: "shutdown", socket: partner.id });
   }
 
@@ -192,7 +191,8 @@ export class LocalNetwork {
   /** @param {AnySocket} socket @param {string} name @param {string[]} values */
   #setOption(socket, name, values) {
     if (name === "SO_SNDBUF") this.#partner(socket.id)?.keepOption("SO_RCVBUF", values);
-    if (/MEMBERSHIP|JOIN_GROUP|LEAVE_GROUP/.test(name)) {
+    if (/DROP_MEMBERSHIP|LEAVE_GROUP/.test(name)) throw new SocketError("EADDRNOTAVAIL");
+    if (/ADD_MEMBERSHIP|JOIN_GROUP/.test(name)) {
       throw new SocketError("ENODEV", "there is no multicast within the page: install a proxy");
     }
   }
@@ -212,8 +212,7 @@ export class LocalNetwork {
     try {
       const peer = this.#places.destination(socket.family, host, port);
       const local = this.#places.facing(socket, peer);
-      const place = this.#places.find(false, peer);
-      if (!place?.listening) throw new SocketError("ECONNREFUSED");
+      const place = this.#listenerAt(peer);
       place.waiting = place.waiting.filter(({ id }) => this.#sockets.has(id)); // others may have given up
       place.waiting.push({ id: socket.id, local, peer });
       this.#admit(place);
@@ -221,6 +220,18 @@ export class LocalNetwork {
       if (!(error instanceof SocketError)) throw error;
       socket.receive({ type: "reset", socket: socket.id, code: error.code, message: error.message });
     }
+  }
+
+  /** Whether one listens at a path. @param {string} path @throws {SocketError} ENOENT, ECONNREFUSED */
+  reach(path) {
+    this.#listenerAt(this.#places.destination(UNIX, path, 0));
+  }
+
+  /** @param {Address} address @throws {SocketError} ECONNREFUSED; for paths also ENOENT */
+  #listenerAt(address) {
+    const place = this.#places.find(false, address);
+    if (!place?.listening) throw new SocketError("ECONNREFUSED");
+    return place;
   }
 
   /** @param {AnySocket} client @param {Place} place @param {Address} local @param {Address} wanted by the client */
@@ -308,7 +319,7 @@ export class LocalNetwork {
   /** @param {DatagramSocket} sender @param {Address} to @param {Uint8Array} data */
   #deliverToPath(sender, to, data) {
     const from = this.#places.of(sender.id)?.address ?? NAMELESS;
-    const partner = this.#partner(sender.id);
+    const partner = to === NAMELESS ? this.#partner(sender.id) : undefined;
     if (!partner && to === NAMELESS) throw new SocketError("ECONNREFUSED"); // the other of a pair is gone
     const there = partner ?? this.#sockets.get(this.#places.find(true, this.#places.destination(UNIX, to.host, 0, to))?.id ?? 0);
     const receiver = /** @type {DatagramSocket | undefined} */ (there);

@@ -16,6 +16,9 @@ const ANY = { [IPV4]: "0.0.0.0", [IPV6]: "::", [UNIX]: "" };
 /** @type {Record<number, string>} */
 const LOOPBACK = { [IPV4]: "127.0.0.1", [IPV6]: "::1" };
 
+/** Ahead of the key of a file, which may be the number of a port. */
+const FILE = "file ";
+
 /** What IPv4 addresses begin with as IPv6 writes them (RFC 4291 §2.5.5.2). */
 const MAPPED = "::ffff:";
 
@@ -25,6 +28,7 @@ const MAPPED = "::ffff:";
  *
  * @typedef {object} Paths files that stand for sockets; each function throws a SocketError
  * @property {(path: string) => string} create makes one, and gives a key that names no other; EADDRINUSE, ENOENT
+ * @property {(path: string) => void} remove takes one away
  * @property {(path: string) => string} find the key of the one there; ENOENT, ECONNREFUSED
  *
  * @typedef {object} Place an address that a socket has taken
@@ -62,16 +66,17 @@ export class Places {
   /**
    * Give a socket an address.
    * @param {AnySocket} socket @param {string} host empty for every address @param {number} port 0 for a free one
-   * @throws {SocketError} EADDRINUSE, EADDRNOTAVAIL; for paths also ENOENT
+   * @throws {SocketError} EADDRINUSE, EADDRNOTAVAIL, EINVAL if it has one; for paths also ENOENT
    */
   take(socket, host, port) {
     const { id, family, datagram } = socket;
+    const has = this.#taken.has(id) || Boolean(socket.local?.host);
     const address = family === UNIX ? this.#path(host) : this.#local(family, host);
     const place = {
       id,
       datagram,
       address: { ...address, port },
-      shared: socket.optionNumber("SO_REUSEADDR", 0) > 0 || socket.optionNumber("SO_REUSEPORT", 0) > 0,
+      shared: mayShare(socket),
       only: socket.optionNumber("IPV6_V6ONLY", 0) > 0,
       key: "",
       listening: false,
@@ -80,13 +85,14 @@ export class Places {
       waiting: [],
     };
     if (family === UNIX) {
-      place.key = host.startsWith("\0") || !host ? keyOf(datagram, address.host) : keyOf(datagram, this.#paths.create(host));
-      if (this.#places.has(place.key)) throw new SocketError("EADDRINUSE");
+      place.key = keyOf(datagram, isAbstract(address.host) ? address.host : FILE + this.#paths.create(host));
+      if (has && !isAbstract(address.host)) this.#paths.remove(host); // Linux, too, makes it before it looks
     } else {
       if (!port) place.address.port = this.#freePort(place);
       place.key = keyOf(datagram, place.address.port);
-      if (this.#places.get(place.key)?.some((other) => conflict(place, other))) throw new SocketError("EADDRINUSE");
     }
+    if (has) throw new SocketError("EINVAL");
+    if (this.#places.get(place.key)?.some((other) => conflict(place, other))) throw new SocketError("EADDRINUSE");
     this.#places.set(place.key, [...(this.#places.get(place.key) ?? []), place]);
     this.#taken.set(id, place);
     return place;
@@ -132,7 +138,7 @@ export class Places {
    */
   find(datagram, { family, host, port }) {
     if (family === UNIX) {
-      const key = host.startsWith("\0") ? host : this.#paths.find(host);
+      const key = isAbstract(host) ? host : FILE + this.#paths.find(host);
       const place = this.#places.get(keyOf(datagram, key))?.[0];
       if (!place && this.#places.has(keyOf(!datagram, key))) throw new SocketError("EPROTOTYPE");
       return place;
@@ -222,9 +228,20 @@ export class Places {
   }
 }
 
-/** @param {boolean} datagram @param {string | number} name */
+/** @param {boolean} datagram @param {string | number} name a port, an abstract name, or the key of a file */
 function keyOf(datagram, name) {
   return `${datagram ? "datagram" : "stream"} ${name}`;
+}
+
+/** Whether a name of AF_UNIX stands for no file (unix(7)). @param {string} name */
+function isAbstract(name) {
+  return name.startsWith("\0");
+}
+
+/** Whether others may have its address too; of a path there is but one. @param {AnySocket} socket */
+function mayShare(socket) {
+  const asked = socket.optionNumber("SO_REUSEADDR", 0) > 0 || socket.optionNumber("SO_REUSEPORT", 0) > 0;
+  return asked && socket.family !== UNIX;
 }
 
 /** Whether both cannot be there at once. @param {Place} place @param {Place} other */

@@ -52,6 +52,8 @@ const DATA_MAX = MESSAGE_TARGET;
 export class Socket extends Endpoint {
   /** @type {State} */
   state = "idle";
+  /** Whether how connect() ended is still to be told, by another call of it. */
+  pending = false;
   #readShut = false;
   /** Whether the peer's end has come: it stays readable, whatever becomes of the connection. */
   #peerFinished = false;
@@ -81,15 +83,21 @@ export class Socket extends Endpoint {
   // ── What the program does ──────────────────────────────────────────────────────────────────────────
 
   /**
-   * Start to connect; `watch(WRITABLE)` tells when it is decided.
+   * Start to connect; `watch(WRITABLE)` tells when it is decided, and another call how. On Linux that is the same
+   * whether SO_ERROR has told it or not.
    * @param {Network} network what is to carry the connection; one that was bound keeps its own
    * @param {{host: string, port: number, timeout: number}} target timeout in ms, 0 for the network's own
-   * @throws {SocketError} EALREADY, EISCONN, ENETDOWN; EAI_NONAME if the host cannot be a name
+   * @throws {SocketError} EALREADY, EISCONN, ENETDOWN; EAI_NONAME if the host cannot be a name; how it ended
    */
   connect(network, target) {
     if (this.state === "connecting") throw this.report(new SocketError("EALREADY"));
+    if (this.pending) {
+      this.#tellEnd();
+      return;
+    }
     if (this.state !== "idle") throw this.report(new SocketError("EISCONN"));
     this.error = null;
+    this.pending = true;
     this.#turn("connect");
     try {
       if (this.options.size) this.open(network);
@@ -98,8 +106,18 @@ export class Socket extends Endpoint {
       carrying.open(this, { type: "connect", family: this.family, ...target });
     } catch (error) {
       this.#turn("refused");
+      this.pending = false;
       throw this.report(/** @type {SocketError} */ (error));
     }
+    if (this.family === UNIX) this.#tellEnd();
+  }
+
+  /** @throws {SocketError} what the attempt has failed with; ECONNABORTED if that was told before */
+  #tellEnd() {
+    if (this.state === "connecting") return;
+    this.pending = false;
+    this.raiseError();
+    if (this.state === "idle" || this.state === "failed") throw this.report(new SocketError("ECONNABORTED"));
   }
 
   /** @param {Network} network */
@@ -111,7 +129,7 @@ export class Socket extends Endpoint {
   /**
    * Take up to `limit` bytes; none means that the peer has finished.
    * @param {number} limit
-   * @throws {SocketError} EAGAIN if there are none yet, ENOTCONN, or what broke the connection
+   * @throws {SocketError} EAGAIN if there are none yet, ENOTCONN or EINVAL, or what broke the connection
    */
   read(limit) {
     if (this.#queue.length && limit > 0) {
@@ -119,9 +137,11 @@ export class Socket extends Endpoint {
       this.#consumed(data.length);
       return data;
     }
-    if (!this.#peerFinished) this.raiseError();
-    if (this.state === "idle") throw this.report(new SocketError("ENOTCONN"));
-    if (limit > 0 && !(this.readiness & READABLE)) throw new SocketError("EAGAIN");
+    if (!this.#peerFinished || this.family === UNIX) this.raiseError();
+    if (this.state === "idle" && !this.pending) {
+      throw this.report(new SocketError(this.family === UNIX ? "EINVAL" : "ENOTCONN"));
+    }
+    if (limit > 0 && this.state !== "idle" && !(this.readiness & READABLE)) throw new SocketError("EAGAIN");
     return NOTHING;
   }
 
@@ -136,7 +156,7 @@ export class Socket extends Endpoint {
    * @throws {SocketError} EAGAIN if none can be sent yet, EPIPE, or what broke the connection
    */
   write(data) {
-    this.raiseError();
+    if (this.family !== UNIX) this.raiseError(); // by unix(7) errors are for those who read
     if (this.state === "connecting") throw new SocketError("EAGAIN");
     if (!this.sends) throw this.report(new SocketError(this.#unsendable));
     const size = Math.min(data.length, this.#sendable);
@@ -155,9 +175,8 @@ export class Socket extends Endpoint {
    * @throws {SocketError} ENOTCONN
    */
   shutdown({ read, write }) {
-    if (this.state === "idle" || this.state === "connecting" || this.state === "failed") {
-      throw this.report(new SocketError("ENOTCONN"));
-    }
+    if (this.family === UNIX && this.state === "idle") return; // which Linux lets pass
+    if (!this.remote) throw this.report(new SocketError("ENOTCONN"));
     if (read) this.#readShut = true;
     if (read && this.family === UNIX && this.#receives) this.tell({ type: "stop" });
     if (write && this.sends) {
@@ -188,6 +207,7 @@ export class Socket extends Endpoint {
     if (this.state === "closed") return;
     if (this.id && this.state !== "failed") this.tell(farewell);
     this.#turn("close");
+    this.pending = false;
     this.#queue.clear();
     this.#end();
     this.wake();
@@ -264,8 +284,12 @@ export class Socket extends Endpoint {
     this.wake();
   }
 
-  /** Its peer, in this page, is gone: nothing comes, and nobody takes what is sent. */
-  hangUp() {
+  /**
+   * Its peer, in this page, is gone: nothing comes, and nobody takes what is sent.
+   * @param {SocketError | null} error it went without reading all that was sent
+   */
+  hangUp(error) {
+    this.error = error;
     if (this.#receives) {
       this.#turn("end");
       this.#peerFinished = true;
@@ -297,6 +321,16 @@ export class Socket extends Endpoint {
     }
     this.bytesReceived += data.length;
     this.#queue.push(data);
+  }
+
+  get over() {
+    return this.state === "failed" || this.state === "closed";
+  }
+
+  /** TCP forgets its peer once both have finished; unix(7) does not. */
+  get remote() {
+    const gone = this.state === "finished" && this.family !== UNIX;
+    return gone || this.state === "failed" ? null : this.peer;
   }
 
   // ── Within ─────────────────────────────────────────────────────────────────────────────────────────

@@ -247,6 +247,7 @@ export class SocketFileSystem {
         node.mode = S_IFSOCK | PATH_MODE; // made as a socket it would lack what stat() calls
         return String(node.id);
       },
+      remove: (path) => named(() => FS.unlink(path)),
       find: (path) => {
         const { node } = named(() => FS.lookupPath(path, { follow: true }));
         if ((node.mode & S_IFMT) !== S_IFSOCK) throw new SocketError("ECONNREFUSED");
@@ -284,7 +285,7 @@ export class SocketFileSystem {
   #ioctl(stream, request, argument) {
     const { HEAP32 } = this.module;
     const { socket } = stream.node.sock;
-    if (request === FIONREAD && !(socket instanceof Listener)) HEAP32[argument >> 2] = socket.available;
+    if (request === FIONREAD && socket.state !== "listening") HEAP32[argument >> 2] = socket.available;
     else if (request === FIONBIO && HEAP32[argument >> 2]) stream.flags |= O_NONBLOCK;
     else if (request === FIONBIO) stream.flags &= ~O_NONBLOCK;
     else throw this.failure("EINVAL");

@@ -70,12 +70,16 @@ export class OpenSocket {
     return this.system.networkFor(this.family);
   }
 
+  /** Whether another call of connect() is to tell how it ended. */
+  get pending() {
+    return this.socket instanceof Socket && this.socket.pending;
+  }
+
   // ── What is asked of its network ───────────────────────────────────────────────────────────────────
 
   /** @param {string} host @param {number} port @param {Answered} answered */
   bind(host, port, answered) {
-    if (!(this.socket instanceof Listener)) this.socket.bind(this.network, { host, port }, answered);
-    else answered(new SocketError("EINVAL"), null);
+    this.socket.bind(this.network, { host, port }, answered);
   }
 
   /** @param {number} backlog @param {(error: SocketError | null) => void} answered */
@@ -86,7 +90,7 @@ export class OpenSocket {
       answered(null);
     } else if (socket instanceof DatagramSocket) {
       answered(socket.report(new SocketError("EOPNOTSUPP")));
-    } else if (socket.state !== "idle") {
+    } else if (socket.state !== "idle" || socket.pending) {
       answered(socket.report(new SocketError("EINVAL")));
     } else if (this.starting) {
       socket.whenSettled(() => this.listen(backlog, answered)); // then it is a change of the backlog
@@ -111,11 +115,15 @@ export class OpenSocket {
       return;
     }
     try {
-      if (!(socket instanceof Socket)) throw socket.report(new SocketError("EISCONN"));
+      if (this.family === AF_UNIX && !this.pending) this.system.local.reach(host); // unix(7) looks at the other first
+      if (socket instanceof Listener) {
+        throw socket.report(new SocketError(this.family === AF_UNIX ? "EINVAL" : "EISCONN"));
+      }
       socket.connect(this.network, { host, port, timeout: 0 });
       if (this.family === AF_UNIX && !this.blocking && socket.state === "connecting") {
         socket.fail(new SocketError("EAGAIN")); // unix(7): a full queue is no reason to go on in the background
         socket.error = null;
+        socket.pending = false;
         throw new SocketError("EAGAIN");
       }
       answered(null);
@@ -127,8 +135,8 @@ export class OpenSocket {
   // ── What Emscripten's getpeername, getsockname and getsockopt(SO_ERROR) read ───────────────────────
 
   get daddr() {
-    const { peer, state } = this.socket;
-    return peer && state !== "failed" && state !== "closed" ? forC(peer) : undefined;
+    const { remote } = this.socket;
+    return remote ? forC(remote) : undefined;
   }
 
   get dport() {
@@ -162,7 +170,7 @@ export class OpenSocket {
   /** @param {number} limit */
   receive(limit) {
     const { socket } = this;
-    if (socket instanceof Listener) throw new SocketError("ENOTCONN");
+    if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "EINVAL" : "ENOTCONN");
     if (socket instanceof DatagramSocket && socket.ended && this.blocking) return NOTHING;
     return this.now(() => socket.read(limit));
   }
@@ -170,7 +178,7 @@ export class OpenSocket {
   /** @param {Uint8Array} data */
   send(data) {
     const { socket } = this;
-    if (socket instanceof Listener) throw new SocketError("EPIPE");
+    if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "ENOTCONN" : "EPIPE");
     return this.now(() => (socket instanceof Socket ? socket.write(data) : socket.write(this.network, data)));
   }
 
@@ -249,10 +257,13 @@ class SocketOperations {
     const undecided = sock.socket instanceof DatagramSocket || sock.socket.state === "idle";
     if (!sock.blocking || !undecided || !sock.system.suspends) return undefined;
     return async (/** @type {any} */ _sock, /** @type {string} */ host, /** @type {number} */ port) => {
-      const error = await new Promise((resolve) => sock.connect(host, port, resolve));
-      if (error) return -sock.system.numberOf(error.code);
-      if (sock.socket.state === "connecting") await sock.untilReady(WRITABLE);
-      return -sock.error;
+      const call = () => new Promise((resolve) => sock.connect(host, port, resolve));
+      let error = await call();
+      if (!error && sock.pending) {
+        if (sock.socket.state === "connecting") await sock.untilReady(WRITABLE);
+        error = await call(); // which tells how it ended
+      }
+      return error ? -sock.system.numberOf(error.code) : 0;
     };
   }
 
@@ -293,20 +304,22 @@ class SocketOperations {
   /** @param {string} host @param {number} port */
   #connect(host, port) {
     const { sock } = this;
-    /** @type {SocketError | null | undefined} */
-    let answer;
     if (sock.blocking && !sock.system.suspends && sock.network !== sock.system.local && sock.socket.state === "idle") {
       throw sock.system.failure("EDEADLK"); // it would have to wait for the proxy
     }
-    sock.connect(host, port, (error) => {
-      if (answer === undefined) answer = error;
-    });
-    if (answer) throw answer;
-    if (sock.socket instanceof DatagramSocket) return;
-    if (!sock.blocking && sock.family !== AF_UNIX) throw sock.system.failure("EINPROGRESS");
-    const { error } = sock.socket;
-    if (error) throw /** @type {SocketError} */ (sock.socket.takeError());
+    this.#connectNow(host, port);
+    if (!sock.pending) return;
+    if (!sock.blocking) throw sock.system.failure("EINPROGRESS");
     if (sock.socket.state === "connecting") throw sock.system.failure("EDEADLK");
+    this.#connectNow(host, port); // which tells how it ended
+  }
+
+  /** @param {string} host @param {number} port */
+  #connectNow(host, port) {
+    /** @type {SocketError | null} */
+    let refusal = null;
+    this.sock.connect(host, port, (error) => (refusal = error));
+    if (refusal) throw refusal;
   }
 
   /** @param {number} limit */

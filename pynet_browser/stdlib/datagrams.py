@@ -56,7 +56,7 @@ class Calls:
 
         def recvfrom(self: socket.socket, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
             data = _received(self, bufsize, flags)
-            return data, sender(self)[0]
+            return data, sender(self, len(data))[0]
 
         return recvfrom
 
@@ -68,7 +68,7 @@ class Calls:
             self: socket.socket, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0
         ) -> tuple[int, Any]:
             size = self.recv_into(buffer, nbytes, flags)
-            return size, sender(self)[0]
+            return size, sender(self, size)[0]
 
         return recvfrom_into
 
@@ -82,7 +82,7 @@ class Calls:
             if operator.index(ancbufsize) < 0:
                 raise ValueError("invalid ancillary data buffer length")
             data = _received(self, bufsize, flags & ~socket.MSG_TRUNC)
-            address, whole = sender(self)
+            address, whole = sender(self, len(data))
             return data, [], _truncated(whole, len(data)), address
 
         return recvmsg
@@ -101,13 +101,15 @@ class Calls:
             if operator.index(ancbufsize) < 0:
                 raise ValueError("invalid ancillary data buffer length")
             views = [memoryview(buffer).cast("B") for buffer in buffers]
+            if any(view.readonly for view in views):
+                raise TypeError("buffers must be read-write")
             data = memoryview(_received(self, sum(map(len, views)), flags & ~socket.MSG_TRUNC))
             at = 0
             for view in views:
                 piece = data[at : at + len(view)]
                 view[: len(piece)] = piece
                 at += len(piece)
-            address, whole = sender(self)
+            address, whole = sender(self, len(data))
             return len(data), [], _truncated(whole, len(data)), address
 
         return recvmsg_into
@@ -146,10 +148,13 @@ class Calls:
 
         return sendmsg
 
-    def _sender(self, sock: socket.socket) -> tuple[Any, int]:
-        """Address of the datagram that was read last, and how long it was; or a stream's if it is a path."""
+    def _sender(self, sock: socket.socket, size: int) -> tuple[Any, int]:
+        """Address of the datagram that was read last, and how long it was; or a stream's if it is a path.
+
+        Of a stream ``size`` bytes were read: its end comes from nobody.
+        """
         if sock.type != socket.SOCK_DGRAM:
-            return (sock.getpeername() or None if sock.family == AF_UNIX else None), 0
+            return (sock.getpeername() or None if sock.family == AF_UNIX and size else None), 0
         last = self._network.sender(sock.fileno())
         if last is None:
             return None, 0
@@ -170,14 +175,15 @@ def _send_to(  # noqa: PLR0917  what the calls are given
 ) -> int:
     if flags & ~SENDING_FLAGS:
         raise failure("EOPNOTSUPP")
-    if sock.type != socket.SOCK_DGRAM:
-        if address is not None:
-            parse(sock, address, call)
-        return sock.send(data, flags)
-    host, port = parse(sock, address, call)
-    if is_name(sock.family, host):
-        host = str(socket.getaddrinfo(host, port, sock.family, socket.SOCK_DGRAM)[0][4][0])
     with memoryview(data) as view:
+        host, port = parse(sock, address, call)
+        if sock.type != socket.SOCK_DGRAM:
+            if sock.family != AF_UNIX:
+                return sock.send(view, flags)  # TCP does not look at the address
+            ends = network.addresses(sock.fileno())
+            raise failure("EISCONN" if ends and ends[1] else "EOPNOTSUPP")
+        if is_name(sock.family, host):
+            host = str(socket.getaddrinfo(host, port, sock.family, socket.SOCK_DGRAM)[0][4][0])
         while isinstance(sent := network.send_to(sock.fileno(), view, host, port), str):
             if sent not in ("EAGAIN", "EDEADLK"):
                 raise failure(sent)
@@ -197,4 +203,4 @@ def _joined(buffers: Iterable[ReadableBuffer], limit: int | None) -> bytes:
 
 
 def _truncated(whole: int, size: int) -> int:
-    return socket.MSG_TRUNC if whole > size else 0
+    return int(socket.MSG_TRUNC) if whole > size else 0

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from pynet_browser.stdlib.addresses import ANY, parse, written
+from pynet_browser.stdlib.addresses import parse, written
 from pynet_browser.stdlib.failures import checked, explained, failure
 from pynet_browser.stdlib.patches import Patches
 from pynet_browser.stdlib.waiting import wait_for
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["deferred", "patch"]
 
 BACKLOG = min(socket.SOMAXCONN, 128)
+INT_MAX = 2**31 - 1
 
 _deferred: ContextVar[list[Reply] | None] = ContextVar("deferred", default=None)
 
@@ -80,7 +81,10 @@ class Calls:
         network = self._network
 
         def listen(self: socket.socket, backlog: int = BACKLOG, /) -> None:
-            _settle(network.listen(self.fileno(), max(0, operator.index(backlog))))
+            size = operator.index(backlog)
+            if not -INT_MAX <= size <= INT_MAX:
+                raise OverflowError("Python int too large to convert to C int")
+            _settle(network.listen(self.fileno(), max(0, size)))
 
         return listen
 
@@ -155,14 +159,11 @@ def _connect(network: Network, sock: socket.socket, address: Any, call: str) -> 
     if sock.type == socket.SOCK_DGRAM:
         _settle(network.connect(sock.fileno(), host, port))
         return
-    checked(network.connect(sock.fileno(), host, port).wait())
     timeout = sock.gettimeout()
-    if timeout == 0 and sock.family in ANY:
-        raise failure("EINPROGRESS")
-    wait_for(sock, select.POLLOUT, timeout)
-    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if number:
-        raise OSError(number, "")  # the socket has the sentence
+    while checked(network.connect(sock.fileno(), host, port).wait())["pending"]:  # another call tells the end
+        if timeout == 0:
+            raise failure("EINPROGRESS")
+        wait_for(sock, select.POLLOUT, timeout)
 
 
 def _ends(network: Network, sock: socket.socket) -> Any:

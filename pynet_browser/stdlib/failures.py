@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import socket
@@ -46,6 +47,10 @@ GAI_TEXTS = {
 }
 
 
+UNOPENED = _socket.socket.__new__(_socket.socket)
+"""C's methods check their arguments on it as on any other, and then find that there is no descriptor."""
+
+
 def linux_text(number: int) -> str:
     """What ``os.strerror`` says of an errno on Linux."""
     name = "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode.get(number, "")
@@ -78,7 +83,7 @@ def explained(network: Network, method: Callable[..., Any]) -> Callable[..., Any
     """A method of ``socket.socket`` whose errors are those that a program on Linux sees.
 
     What C raises has a number and musl's sentence. The socket knows more: the proxy's sentence, or that the
-    error is one of names.
+    error is one of names. And what is wrong with arguments is said by C's own method of that name.
     """
     call = method.__name__
 
@@ -86,8 +91,12 @@ def explained(network: Network, method: Callable[..., Any]) -> Callable[..., Any
     def wrapper(self: socket.socket, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
-        except OSError as error:
-            better = _explanation(network, self, call, error)
+        except (OSError, TypeError, ValueError, OverflowError) as error:
+            better = (
+                _explanation(network, self, call, error)
+                if isinstance(error, OSError)
+                else _complaint(call, args, kwargs, error)
+            )
             if better is error:
                 raise
             raise better from None
@@ -109,3 +118,16 @@ def _explanation(network: Network, sock: socket.socket, call: str, error: OSErro
     if error.strerror == message:
         return error
     return failure(code, message) if number == errno.EACCES and code == "EACCES" else OSError(number, message)
+
+
+def _complaint(call: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Exception:
+    """What C says of the same arguments, if it does not take them either."""
+    if call == "__init__":
+        return error  # it was C's, which would open a socket
+    try:
+        getattr(UNOPENED, call)(*args, **kwargs)
+    except (TypeError, ValueError, OverflowError) as better:
+        return better
+    except OSError:
+        pass
+    return error

@@ -68,12 +68,19 @@ def _inheritance() -> tuple[Callable[..., Any], ...]:
     inheritable: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def get_inheritable(self: socket.socket) -> bool:
+        _check_open(self)
         return self in inheritable
 
     def set_inheritable(self: socket.socket, inheritable_now: bool) -> None:
+        _check_open(self)
         (inheritable.add if inheritable_now else inheritable.discard)(self)
 
     return get_inheritable, set_inheritable
+
+
+def _check_open(sock: socket.socket) -> None:
+    if sock.fileno() < 0:
+        raise failure("EBADF")
 
 
 def _member(name: str, value: int) -> int:

@@ -82,6 +82,8 @@ def _linger(data: bytes) -> Values:
 def _membership(data: bytes) -> Values:
     """``struct ip_mreq``: group, interface; what ``ip_mreqn`` has behind them names the interface too."""
     group, interface = struct.unpack_from("4s4s", _at_least(data, 8))
+    if group[0] & 0xF0 != 0xE0:  # noqa: PLR2004  RFC 1112 §4: class D
+        raise failure("EINVAL")
     return [socket.inet_ntoa(group), socket.inet_ntoa(interface)]
 
 
@@ -90,6 +92,8 @@ def _membership6(data: bytes) -> Values:
     import ipaddress
 
     group, index = struct.unpack_from("16sI", _at_least(data, 20))
+    if group[0] != 0xFF:  # noqa: PLR2004  RFC 4291 §2.7
+        raise failure("EINVAL")
     return [str(ipaddress.IPv6Address(group)), str(index)]
 
 
@@ -188,7 +192,7 @@ def _getter(network: Network) -> Callable[..., int | bytes]:
     native = _socket.socket.getsockopt
 
     def getsockopt(self: socket.socket, level: int, optname: int, buflen: int = 0, /) -> int | bytes:
-        length = operator.index(buflen)
+        level, optname, length = map(operator.index, (level, optname, buflen))
         if not 0 <= length <= BUFFER_LENGTH_MAX:
             raise OSError("getsockopt buflen out of range")
         if network.describe(self.fileno()) is None:
@@ -238,7 +242,7 @@ def _protocol_of(sock: socket.socket) -> int:
 
 def _bytes_of(value: Any, length: int | None) -> bytes:
     if value is None:
-        return bytes(length or 0)
+        raise failure("EFAULT" if length and length >= INT.size else "EINVAL")  # there is nothing to read
     return INT.pack(operator.index(value)) if hasattr(value, "__index__") else bytes(memoryview(value))
 
 

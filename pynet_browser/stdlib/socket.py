@@ -8,10 +8,12 @@ all that is left.
 from __future__ import annotations
 
 import _socket
+import operator
 import os
 import select
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -114,11 +116,11 @@ class SocketMethods:
 
     def send(self) -> Callable[..., int]:
         """``socket.send``."""
-        native = _socket.socket.send
+        native, check_flags = _socket.socket.send, self._check_send_flags
 
         def send(self: socket.socket, data: ReadableBuffer, flags: int = 0, /) -> int:
             if flags:
-                _check_send_flags(self, flags)
+                check_flags(self, flags)
             view = memoryview(data)
             return native(self, view if view.nbytes <= SEND_PIECE else view.cast("B")[:SEND_PIECE])
 
@@ -126,11 +128,11 @@ class SocketMethods:
 
     def sendall(self) -> Callable[..., None]:
         """``socket.sendall``: the timeout is for all of it."""
-        native = _socket.socket.sendall
+        native, check_flags = _socket.socket.sendall, self._check_send_flags
 
         def sendall(self: socket.socket, data: ReadableBuffer, flags: int = 0, /) -> None:
             if flags:
-                _check_send_flags(self, flags)
+                check_flags(self, flags)
             view = memoryview(data)
             if view.nbytes <= SEND_PIECE:
                 native(self, view)
@@ -150,6 +152,9 @@ class SocketMethods:
         native = _socket.socket.shutdown
 
         def shutdown(self: socket.socket, how: int, /) -> None:
+            how = operator.index(how)
+            if self.fileno() < 0:
+                raise failure("EBADF")  # C would say ENOSYS
             native(self, how)
 
         return shutdown
@@ -161,8 +166,10 @@ class SocketMethods:
         if flags & ~RECEIVING:
             raise failure("EOPNOTSUPP")
         native = _socket.socket.recv
+        if not 0 <= size <= sys.maxsize:
+            return native(sock, size)  # it says what is wrong
         if flags & (socket.MSG_PEEK | socket.MSG_DONTWAIT):
-            wait_for(sock, select.POLLIN, patience(sock, flags))
+            self._wait(sock, select.POLLIN, flags)
         if flags & socket.MSG_PEEK:
             data = self._network.peek(sock.fileno(), size)
             # A stream without data has its answer in C: the end, or the error.
@@ -178,13 +185,17 @@ class SocketMethods:
             data += more
         return data
 
+    def _check_send_flags(self, sock: socket.socket, flags: int) -> None:
+        if flags & ~(socket.MSG_DONTWAIT | IGNORED_SENDING):
+            raise failure("EOPNOTSUPP", "only MSG_DONTWAIT, MSG_MORE and MSG_NOSIGNAL are supported")
+        if flags & socket.MSG_DONTWAIT:
+            self._wait(sock, select.POLLOUT, flags)
+
+    def _wait(self, sock: socket.socket, events: int, flags: int) -> None:
+        """Wait as the call will; on a listener, which carries no data, it fails at once."""
+        if not self._network.listening(sock.fileno()):
+            wait_for(sock, events, patience(sock, flags))
+
 
 def _is_socket(descriptor: int) -> bool:
     return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
-
-
-def _check_send_flags(sock: socket.socket, flags: int) -> None:
-    if flags & ~(socket.MSG_DONTWAIT | IGNORED_SENDING):
-        raise failure("EOPNOTSUPP", "only MSG_DONTWAIT, MSG_MORE and MSG_NOSIGNAL are supported")
-    if flags & socket.MSG_DONTWAIT:
-        wait_for(sock, select.POLLOUT, patience(sock, flags))

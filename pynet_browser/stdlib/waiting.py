@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import select
 import socket
+
+from pynet_browser.stdlib.failures import failure
 
 __all__ = ["patience", "wait_for"]
 
@@ -19,15 +19,18 @@ def wait_for(sock: socket.socket, events: int, timeout: float | None) -> None:
         timeout: seconds; None waits without end, 0 not at all.
 
     Raises:
+        OSError: EBADF for one that is closed.
         BlockingIOError: it is not ready, and the timeout is 0.
         TimeoutError: it was not ready in time.
     """
+    if sock.fileno() < 0:
+        raise failure("EBADF")
     poller = select.poll()
     poller.register(sock, events)
     if poller.poll(None if timeout is None else max(0.0, timeout) * 1000):
         return
     if timeout == 0:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        raise failure("EAGAIN")
     raise TimeoutError("timed out")
 
 

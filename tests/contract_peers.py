@@ -24,12 +24,16 @@ from tests.peers import (
 Peers: TypeAlias = dict[str, tuple[str, int] | str]
 
 
+GROUP = "239.255.77.77"
+"""A multicast address that stays within an organisation; here it stays on loopback."""
+
+
 @contextlib.contextmanager
 def contract_peers() -> Iterator[Peers]:
     """Runs every peer that a case may ask for; gives their addresses by name.
 
     ``host6`` is this machine's loopback address in IPv6. It is missing, as are the peers there, where the
-    machine has none.
+    machine has none. ``multicast`` is a group's address, for cases that need groups.
     """
     with contextlib.ExitStack() as stack:
         recorder = stack.enter_context(Recorder())
@@ -44,7 +48,7 @@ def contract_peers() -> Iterator[Peers]:
             "source": Source(2_000_003),
             "unanswering": Unanswering(),
         }
-        found: Peers = {"recorder": recorder.address}
+        found: Peers = {"multicast": GROUP, "recorder": recorder.address}
         if _has_ipv6():
             peers["datagram_echo6"] = DatagramEcho("::1")
             peers["echo6"] = Echo("::1")

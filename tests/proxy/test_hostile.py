@@ -8,6 +8,7 @@ import random
 import pytest
 from websockets import ConnectionClosed
 
+from pynet_browser.fields import SAFE_INTEGER_MAX
 from pynet_browser.link import MESSAGES_UNDER_WAY
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.window import WINDOW_INITIAL
@@ -15,7 +16,6 @@ from pynet_browser.wire import (
     FRAME_HEADER,
     MESSAGE_HEADER,
     MESSAGE_MAX,
-    SAFE_INTEGER_MAX,
     Accepted,
     Address,
     Associate,

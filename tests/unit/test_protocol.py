@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pynet_browser import link, window, wire
+from pynet_browser import fields, frames, link, window, wire
 from tests.unit.vectors import ROOT, bytes_of, vectors
 
 TEXT = (ROOT / "docs" / "protocol.md").read_text("utf-8")
@@ -37,14 +37,14 @@ def marked(name: str) -> list[dict[str, str]]:
 def written(field: Any) -> str:
     """What the document calls a type of field."""
     names = {
-        wire.U8: "u8",
-        wire.U16: "u16",
-        wire.U32: "u32",
-        wire.U64: "u64",
-        wire.TEXT: "text",
-        wire.ADDRESS: "address",
-        wire.TEXTS: "list of text",
-        wire.REST: "bytes",
+        fields.U8: "u8",
+        fields.U16: "u16",
+        fields.U32: "u32",
+        fields.U64: "u64",
+        fields.TEXT: "text",
+        fields.ADDRESS: "address",
+        fields.TEXTS: "list of text",
+        fields.REST: "bytes",
     }
     return names.get(field, "list of address")
 
@@ -69,7 +69,7 @@ def test_the_table_of_frames_is_the_one_in_the_code():
             frame.__name__.lower(),
             ", ".join(f"{name} {written(field)}" for name, field in frame.LAYOUT),
         )
-        for kind, frame in wire.FRAMES.items()
+        for kind, frame in frames.FRAMES.items()
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pynet_browser import keepalive, link, window, wire
+from pynet_browser import frames, keepalive, link, window, wire
 from tests.unit.vectors import ROOT
 
 DUMP = """
@@ -40,7 +40,7 @@ def javascript() -> dict[str, Any]:
 def test_both_know_the_same_kinds_of_frames_with_the_same_fields(javascript):
     python = [
         [frame.__name__.lower(), kind, [name for name, _ in frame.LAYOUT]]
-        for kind, frame in wire.FRAMES.items()
+        for kind, frame in frames.FRAMES.items()
     ]
     assert javascript["layouts"] == python
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynet_browser import wire
+from pynet_browser import fields, frames, wire
 from pynet_browser.errors import ProtocolError
 from pynet_browser.wire import (
     FRAME_HEADER,
@@ -135,7 +135,7 @@ def test_frames_cut_short_are_never_other_frames(case):
 def test_a_payload_cut_short_is_an_error(case):
     for frame in case_frames(case):
         kind, flags, socket, _ = FRAME_HEADER.unpack_from(frame)
-        if kind not in wire.FRAMES:
+        if kind not in frames.FRAMES:
             continue  # any length will do
         (decoded,) = frames_of(memoryview(frame))
         open_end: dict[str, Any] = {"data": b""} if hasattr(decoded, "data") else {}
@@ -197,9 +197,9 @@ def test_an_empty_piece_changes_nothing():
 
 def test_every_kind_of_frame_has_a_vector():
     assert {frame["type"].capitalize() for case in MESSAGES for frame in case["frames"]} == {
-        frame.__name__ for frame in wire.FRAMES.values()
+        frame.__name__ for frame in frames.FRAMES.values()
     } | {"Unrecognized"}
-    assert set(wire.FRAMES) == set(wire.Kind)
+    assert set(frames.FRAMES) == set(wire.Kind)
 
 
 def test_the_largest_message_is_decoded():
@@ -290,14 +290,14 @@ def test_a_message_number_that_does_not_fit_is_not_encoded(number, ack):
 TEXTS = st.text(max_size=20)
 U16S, U32S = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
 FIELDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
-    (wire.U8, st.integers(0, 255)),
-    (wire.U16, U16S),
-    (wire.U32, U32S),
-    (wire.U64, st.integers(0, 2**53 - 1)),
-    (wire.TEXT, TEXTS),
-    (wire.ADDRESS, st.builds(wire.Address, st.sampled_from([4, 6]), TEXTS, U16S)),
-    (wire.REST, st.binary(max_size=100)),
-    (wire.TEXTS, st.lists(TEXTS, max_size=5).map(tuple)),
+    (fields.U8, st.integers(0, 255)),
+    (fields.U16, U16S),
+    (fields.U32, U32S),
+    (fields.U64, st.integers(0, 2**53 - 1)),
+    (fields.TEXT, TEXTS),
+    (fields.ADDRESS, st.builds(wire.Address, st.sampled_from([4, 6]), TEXTS, U16S)),
+    (fields.REST, st.binary(max_size=100)),
+    (fields.TEXTS, st.lists(TEXTS, max_size=5).map(tuple)),
 ]
 
 
@@ -305,13 +305,13 @@ def values_of(field: Any) -> st.SearchStrategy[Any]:
     for each, values in FIELDS:
         if each is field:
             return values
-    return st.lists(values_of(wire.ADDRESS), max_size=5).map(tuple)
+    return st.lists(values_of(fields.ADDRESS), max_size=5).map(tuple)
 
 
 FRAMES = st.one_of(
     *(
         st.builds(frame, U32S, **{name: values_of(field) for name, field in frame.LAYOUT})
-        for frame in wire.FRAMES.values()
+        for frame in frames.FRAMES.values()
     )
 )
 NUMBERS = st.integers(0, 2**53 - 1)
@@ -331,7 +331,7 @@ def test_bytes_that_mean_nothing_are_frames_or_an_error(data):
     frames_before_error(frames_of(memoryview(data)))
 
 
-@given(st.sampled_from(sorted(wire.FRAMES)), st.binary(max_size=80))
+@given(st.sampled_from(sorted(frames.FRAMES)), st.binary(max_size=80))
 def test_a_payload_that_means_nothing_is_a_frame_or_an_error(kind, payload):
     body = FRAME_HEADER.pack(kind, 0, 1, len(payload)) + payload
     for frame in frames_before_error(frames_of(memoryview(body)))[0]:

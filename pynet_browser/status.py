@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
+from pynet_browser.stdlib.addresses import AF_UNIX
+
 __all__ = ["SocketStatus", "Status"]
 
 
@@ -20,8 +22,9 @@ class SocketStatus:
         kind: ``stream`` or ``datagram``.
         state: of streams idle, connecting, established, closeWait (the peer has finished sending), finWait
             (we have), finished (both), listening or failed; of datagram sockets open.
-        local: host and port at the proxy's end, when connected.
-        peer: host and port of the other end, when connected.
+        local: its own host and port, at the proxy's end, once it has them; a path and 0 for ``AF_UNIX``,
+            where most sockets have no name: an empty one.
+        peer: the same of the other end, when connected.
         received: bytes that came in.
         sent: bytes that were given to the proxy.
         queued: bytes that came in and were not read; of a listener, connections that were not accepted.
@@ -110,16 +113,23 @@ class Status:
         return f"{where}{round_trip}; {sockets}; {waiting}"
 
     def _rows(self) -> list[tuple[object, ...]]:
-        return [
-            (
-                each.fd,
-                each.state,
-                f"{each.peer[0]} {each.peer[1]}" if each.peer else "–",
-                each.received,
-                each.sent,
-            )
-            for each in self.sockets
-        ]
+        return [(each.fd, each.state, _whom(each), each.received, each.sent) for each in self.sockets]
+
+
+def _whom(each: SocketStatus) -> str:
+    """Whom a socket talks to, or where it can be found."""
+    if each.peer and each.peer[0]:
+        return _written(each.peer)
+    # Of two that meet at a path only one has a name; of a pair none.
+    if each.local and each.local[0]:
+        return f"on {_written(each.local)}"
+    return "its pair" if each.peer and each.family == AF_UNIX else "–"
+
+
+def _written(address: tuple[str, int]) -> str:
+    """Host and port, or a path: only that has no port. A name that is no file has @ for its NUL."""
+    host, port = address
+    return f"{host} {port}" if port else host.replace("\0", "@")
 
 
 def _pairs(reported: dict[str, Any]) -> dict[str, tuple[str, int] | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pynet_browser.status import SocketStatus, Status
 
 SOCKET: dict[str, Any] = {
@@ -74,6 +76,25 @@ def test_it_prints_a_summary_and_a_line_for_each_socket():
         "  5  established  93.184.216.34 80  1000  20",
         "  6  connecting  –  1000  20",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "whom"),
+    [
+        ({"state": "listening", "local": ["0.0.0.0", 8000], "peer": None}, "on 0.0.0.0 8000"),
+        ({"kind": "datagram", "state": "open", "local": ["127.0.0.1", 53], "peer": None}, "on 127.0.0.1 53"),
+        ({"kind": "datagram", "state": "open", "local": ["127.0.0.1", 53]}, "93.184.216.34 80"),
+        ({"kind": "datagram", "state": "open", "local": None, "peer": None}, "–"),
+        ({"family": 1, "state": "listening", "local": ["/tmp/room", 0], "peer": None}, "on /tmp/room"),
+        ({"family": 1, "local": ["", 0], "peer": ["/tmp/room", 0]}, "/tmp/room"),
+        ({"family": 1, "local": ["/tmp/room", 0], "peer": ["", 0]}, "on /tmp/room"),
+        ({"family": 1, "local": ["\0room", 0], "peer": ["", 0]}, "on @room"),
+        ({"family": 1, "local": ["", 0], "peer": ["", 0]}, "its pair"),
+        ({"family": 1, "kind": "datagram", "state": "open", "local": None, "peer": None}, "–"),
+    ],
+)
+def test_a_socket_is_shown_with_its_peer_or_where_it_can_be_found(changes: dict[str, Any], whom: str):
+    assert f"  {whom}  " in str(status(sockets=[{**SOCKET, **changes}]))
 
 
 def test_one_socket_is_one_socket_and_waiting_may_be_impossible():

@@ -11,6 +11,8 @@ export const EXAMPLES = [
   { file: "clock.py", title: "Clock", summary: "It talks every second" },
   { file: "website.py", title: "Web site", summary: "http.client and urllib" },
   { file: "many.py", title: "Many sockets", summary: "Fifty of them, by select" },
+  { file: "udp.py", title: "UDP", summary: "Datagrams, echoed" },
+  { file: "chat.py", title: "Chat", summary: "A server within the page" },
   { file: "download.py", title: "Download", summary: "400 MB, at full speed" },
   { file: "names.py", title: "Names", summary: "Asked at the proxy’s end" },
   { file: "redis_client.py", title: "Redis", summary: "A package from micropip" },

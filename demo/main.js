@@ -150,8 +150,15 @@ function showStatus(status) {
   if (state === "connected") connection.showRoundTrip(status.round_trip);
   if (state === "off") {
     connected = null;
-    connection.complain("The proxy has gone, and with it every socket.");
+    connection.complain(whyOff(status));
   }
+}
+
+/** @param {{installed: boolean, state: string}} status */
+function whyOff({ installed, state }) {
+  if (!installed) return "The program has taken the network away.";
+  if (state === "local") return "The program has made this page its own network.";
+  return "The proxy has gone, and with it every socket.";
 }
 
 // ── Programs ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import linecache
@@ -79,6 +80,7 @@ async def run(source: str) -> str:
         task.uncancel()
     for left_behind in asyncio.all_tasks() - {task}:  # as asyncio.run does
         left_behind.cancel()
+    gc.collect()  # where a process ends, no socket stays open
     _task = None
     sys.stdout.flush()
     sys.stderr.flush()

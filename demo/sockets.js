@@ -10,9 +10,15 @@ import { bytes, rate } from "./format.js";
 const ROWS_MAX = 100;
 
 /** What the states are called in the table, where their own names are not plain. @type {Record<string, string>} */
-const STATE_NAMES = { closeWait: "peer finished", finWait: "we finished" };
+const STATE_NAMES = { closeWait: "peer finished", finWait: "we finished", open: "datagram" };
 
-/** @typedef {import("./traffic.js").SocketTraffic} SocketTraffic */
+/** The family of sockets that stay in the page; their hosts are paths. */
+const AF_UNIX = 1;
+
+/**
+ * @typedef {import("./traffic.js").SocketTraffic} SocketTraffic
+ * @typedef {import("./traffic.js").SocketStatus} SocketStatus
+ */
 
 export class SocketTable {
   /** @type {Map<number, Row>} */
@@ -71,10 +77,11 @@ class Row {
     const closed = closedAt !== null;
     this.element.className = closed ? "closed" : status.state;
     fd.textContent = closed ? "" : String(status.fd ?? "");
-    // A connection that is being made has no peer yet; one that failed has none any more.
-    peer.textContent = status.peer ? hostAndPort(status.peer) : "–";
-    peer.title = status.local ? `from ${hostAndPort(status.local)}` : "";
+    peer.textContent = whom(status);
+    peer.title = status.peer && named(status.local) ? `from ${written(status.local)}` : peer.textContent;
     state.textContent = closed ? "closed" : (STATE_NAMES[status.state] ?? status.state);
+    state.title = status.dropped ? `${status.dropped} datagrams were dropped` : "";
+    state.classList.toggle("lossy", status.dropped > 0);
     received.textContent = bytes(meter.received);
     sent.textContent = bytes(meter.sent);
     this.#rate.textContent = rate(meter.rates.received + meter.rates.sent);
@@ -82,7 +89,28 @@ class Row {
   }
 }
 
-/** @param {[string, number]} address */
-function hostAndPort([host, port]) {
+/** Whom a socket talks to, or where it can be found. @param {SocketStatus} status */
+function whom({ family, local, peer }) {
+  if (named(peer)) return written(peer);
+  // Of two that meet at a path only one has a name; of a pair none.
+  if (named(local)) return `on ${written(local)}`;
+  if (family === AF_UNIX && peer) return "its pair";
+  return "–"; // a connection that is being made has no peer yet; one that failed has none any more
+}
+
+/**
+ * @param {[string, number] | null} address
+ * @returns {address is [string, number]}
+ */
+function named(address) {
+  return Boolean(address?.[0]);
+}
+
+/**
+ * Host and port, or a path: only that has no port. A name that is no file has @ for its NUL.
+ * @param {[string, number]} address
+ */
+function written([host, port]) {
+  if (!port) return host.replace("\0", "@");
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

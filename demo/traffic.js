@@ -15,11 +15,14 @@ const LINGER = 5000;
  *
  * @typedef {object} SocketStatus one of `status().sockets`
  * @property {number | null} fd
+ * @property {number} family
+ * @property {string} kind
  * @property {string} state
  * @property {[string, number] | null} local
  * @property {[string, number] | null} peer
  * @property {number} received
  * @property {number} sent
+ * @property {number} dropped
  */
 
 /** Counters that only grow, and the rates at which they did. */
@@ -73,14 +76,25 @@ export class SocketTraffic {
 
   /** Whether `status` tells of this socket, and not of a later one with the same descriptor. @param {SocketStatus} status */
   continues(status) {
-    const { fd, local, received, sent } = this.status;
+    const { fd, family, kind, local, received, sent } = this.status;
     return (
       status.fd === fd &&
+      status.family === family &&
+      status.kind === kind &&
       status.received >= received &&
       status.sent >= sent &&
-      (!local || String(status.local) === String(local))
+      (!lastingName(local) || lastingName(status.local) === lastingName(local))
     );
   }
+}
+
+/**
+ * What a socket keeps of its address as long as it has one: its port, or its path. Which of the host's addresses it
+ * has may be known only when it is connected.
+ * @param {[string, number] | null} address
+ */
+function lastingName(address) {
+  return address && (address[1] || address[0]);
 }
 
 /** All sockets, and their sum. */

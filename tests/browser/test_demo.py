@@ -196,6 +196,8 @@ def test_a_traceback_shows_the_users_frames_only(connected: Demo):
         ("Many sockets", "2000 answers, each to its own connection"),
         ("Download", "400,000,000 bytes in"),
         ("Names", "localhost: 127.0.0.1 port 80 (AF_INET)"),
+        ("UDP", "100 of 100 came back"),
+        ("Chat", "Hedy hears: hello from Ada"),
     ],
 )
 def test_the_other_examples_run(connected: Demo, example: str, shown: str):
@@ -212,6 +214,63 @@ def test_the_redis_example_installs_its_package_and_runs(connected: Demo, redis_
     connected.run()
     expect(connected.output).to_contain_text("greeting: hello from the browser", timeout=20_000)
     expect(connected.output).to_contain_text("sum of 0 to 999: 499500")
+
+
+KINDS = """
+import asyncio, socket
+datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagram.bind(("127.0.0.1", 0))
+bound = datagram.getsockname()[1]
+asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asker.connect(("127.0.0.1", bound))
+asker.send(b"from port to port")
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/tmp/meeting")
+listener.listen()
+visitor = socket.socket(socket.AF_UNIX)
+visitor.connect("/tmp/meeting")
+visited, _ = listener.accept()
+one, other = socket.socketpair(type=socket.SOCK_DGRAM)
+one.send(b"x" * 1234)
+print("ports:", bound, flush=True)
+await asyncio.sleep(3600)
+"""
+
+
+def test_the_table_shows_sockets_of_every_kind(connected: Demo):
+    connected.write(KINDS)
+    connected.run()
+    expect(connected.output).to_contain_text(re.compile(r"ports: \d+"))
+    bound = connected.output.inner_text().rpartition(" ")[2].strip()
+    expect(connected.sockets).to_have_count(7)
+    rows = [row.locator("td").all_inner_texts()[1:4] for row in connected.sockets.all()]
+    connected.stop()
+    expect(connected.run_state).to_contain_text("stopped after")
+    assert rows[::-1] == [
+        [f"on 127.0.0.1:{bound}", "datagram", "0 B"],
+        [f"127.0.0.1:{bound}", "datagram", "0 B"],
+        ["on /tmp/meeting", "listening", "0 B"],
+        ["/tmp/meeting", "established", "0 B"],
+        ["on /tmp/meeting", "established", "0 B"],
+        ["its pair", "datagram", "0 B"],
+        ["its pair", "datagram", "1.23 kB"],
+    ]
+
+
+def test_datagrams_that_were_dropped_are_told(connected: Demo):
+    connected.write(
+        "import asyncio, socket\n"
+        "one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 5000)\n"
+        "one.bind(('127.0.0.1', 0))\n"
+        "for _ in range(20): one.sendto(bytes(1000), one.getsockname())\n"
+        "await asyncio.sleep(3600)"
+    )
+    connected.run()
+    state = connected.sockets.first.locator(".state")
+    expect(state).to_have_attribute("title", re.compile(r"[1-9]\d* datagrams were dropped"))
+    connected.stop()
+    expect(connected.run_state).to_contain_text("stopped after")
 
 
 def test_no_request_left_the_proxy(connected: Demo, proxy: ProxyProcess):
@@ -260,6 +319,15 @@ def test_loading_shows_every_stage_with_its_size(demo: Demo, proxy: ProxyProcess
     expect(demo.output).to_contain_text(re.compile(r"Python 3\.\d+\.\d+ in Pyodide \d+"))
 
 
+def test_a_program_that_takes_the_network_for_itself_is_said_to_have_done_so(demo: Demo, proxy: ProxyProcess):
+    demo.open(f"{proxy.url}/?token={proxy.token}")
+    demo.wait_until("connected")
+    demo.write("import pynet_browser\nawait pynet_browser.install(None)")
+    demo.run()
+    expect(demo.problem).to_contain_text("The program has made this page its own network.")
+    demo.wait_until("off")
+
+
 # ── On a static host ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -296,7 +364,7 @@ def test_an_address_without_a_proxy_is_named(demo: Demo, static_site: str, refus
 def test_nothing_is_wider_than_the_window(demo: Demo, static_site: str, width: int):
     demo.page.set_viewport_size({"width": width, "height": 800})
     demo.open(f"{static_site}/demo/")
-    expect(demo.page.locator("#examples button")).to_have_count(8)
+    expect(demo.page.locator("#examples button")).to_have_count(10)
     assert demo.page.evaluate("document.documentElement.scrollWidth") <= width
 
 

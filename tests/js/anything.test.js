@@ -111,7 +111,7 @@ class World {
     const target = { host: "host.example", port: 80, timeout: 0 };
     chance.choice([
       () => socket.connect?.(session, target),
-      () => socket.bind(session, { host: "", port: 0 }, this.#asking()),
+      () => this.#bind(socket),
       () => socket.associate?.(session, target, this.#asking()),
       () => this.#listen(socket),
       () => socket.accept?.((/** @type {Socket} */ accepted) => this.sockets.push(accepted)),
@@ -124,9 +124,15 @@ class World {
     ])();
   }
 
+  /** @param {AnySocket} socket what is over stays what it is */
+  #bind(socket) {
+    if (!socket.id && !["idle", "open"].includes(socket.state)) return;
+    socket.bind(this.session, { host: "", port: 0 }, this.#asking());
+  }
+
   /** @param {AnySocket} socket */
   #listen(socket) {
-    if (!(socket instanceof Socket) || socket.state !== "idle" || socket.settling) return;
+    if (!(socket instanceof Socket) || socket.state !== "idle" || socket.settling || socket.pending) return;
     const answered = this.#asking();
     Listener.start(socket, this.session, 2, (error, listener) => {
       answered(error, listener);

@@ -288,19 +288,6 @@ suite("a peer", () => {
 });
 
 suite("an address", () => {
-  test("is given once", () => {
-    const { socket, line } = opened();
-    /** @type {any[]} */
-    const codes = [];
-    const bind = () => socket.bind(line.session, { host: "", port: 0 }, (error) => codes.push(error?.code));
-    bind();
-    bind(); // while the first is not answered
-    line.questions[0](null, { type: "bound", socket: 0, local: PAGE });
-    bind();
-    assert.deepEqual(codes, ["EINVAL", undefined, "EINVAL"]);
-    assert.equal(line.said().length, 1);
-  });
-
   test("that was refused can be asked for again", () => {
     const { socket, line } = opened();
     /** @type {any[]} */

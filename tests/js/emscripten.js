@@ -15,6 +15,7 @@ export const ERRNO = {
   EAGAIN: 6,
   EALREADY: 7,
   EBADF: 8,
+  ECONNABORTED: 13,
   ECONNREFUSED: 14,
   ECONNRESET: 15,
   EDEADLK: 16,
@@ -93,6 +94,10 @@ function fileSystem() {
       const node = { name: path, mode: 0o100000 | mode, id: FS.nextInode++ };
       FS.files.set(path, node);
       return node;
+    },
+    /** @param {string} path */
+    unlink(path) {
+      if (!FS.files.delete(path)) throw new ErrnoError(ERRNO.ENOENT);
     },
     /** @param {string} path */
     lookupPath(path) {

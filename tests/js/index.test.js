@@ -53,7 +53,7 @@ suite("opening the network", () => {
       [module.SOCKFS.createSocket.toString(), module.SOCKFS.pollAsync],
       [createSocket.toString(), pollAsync],
     );
-    assert.deepEqual(network.connect(fd, "host.example", 80), { error: "EISCONN", message: "" });
+    assert.equal(network.connect(fd, "host.example", 80).error, "ENETDOWN");
     assert.deepEqual([world.webSocket.state, world.clock.timers.size], ["closed", 0]);
   });
 });
@@ -116,7 +116,6 @@ suite("what is asked of a socket's network", () => {
     assert.deepEqual((await asking).local, HERE);
     await settling;
     assert.deepEqual([network.settled(fd), network.addresses(fd)], [undefined, [["127.0.0.1", 8080], undefined]]);
-    assert.equal(network.bind(fd, "127.0.0.1", 8080).error, "EINVAL"); // known without asking
   });
 
   test("is told why not, with the proxy's sentence, which explain() has too", async (t) => {
@@ -280,7 +279,7 @@ suite("a page without a proxy", () => {
     assert.equal(network.bind(server, "127.0.0.1", 0).local.host, "127.0.0.1");
     assert.equal(network.listen(server, 5).error, undefined);
     const [[, port]] = /** @type {any} */ (network.addresses(server));
-    assert.equal(network.connect(client, "127.0.0.1", port).error, undefined);
+    for (const pending of [1, 0]) assert.equal(network.connect(client, "127.0.0.1", port).pending, pending);
     const accepted = Number(network.accept(server));
     assert.deepEqual(network.addresses(accepted)?.[1], network.addresses(client)?.[0]);
     calls.send(client, "abc");

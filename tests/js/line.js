@@ -105,6 +105,7 @@ export const REACH = {
   established: (socket, line) => {
     REACH.connecting(socket, line);
     hear(socket, "connected", { local: PAGE, peer: HOST });
+    socket.connect(line.session, TARGET); // which tells that it is
   },
   closeWait: (socket, line) => {
     REACH.established(socket, line);

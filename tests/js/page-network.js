@@ -33,6 +33,11 @@ export class FakePaths {
     if (key === null) throw new SocketError("ECONNREFUSED");
     return key;
   }
+
+  /** @param {string} path */
+  remove(path) {
+    if (!this.files.delete(path)) throw new SocketError("ENOENT");
+  }
 }
 
 const itself = (/** @type {Socket} */ socket) => socket;
@@ -82,6 +87,18 @@ export class PageNetwork {
   connecting(host, port = 0, socket = new Socket()) {
     socket.connect(this.network, { host, port, timeout: 0 });
     return socket;
+  }
+
+  /** Why a socket cannot be connected. @param {string} host @param {number} [port] @param {Socket} [socket] */
+  unreachable(host, port, socket = new Socket()) {
+    try {
+      this.connecting(host, port, socket);
+      socket.connect(this.network, { host, port: port ?? 0, timeout: 0 }); // which tells how it ended
+    } catch (error) {
+      if (error instanceof SocketError) return error;
+      throw error;
+    }
+    return null;
   }
 
   /** Both ends of a connection. @param {Listener} listener @param {Socket} [client] @returns {[Socket, Socket]} */

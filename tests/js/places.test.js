@@ -191,7 +191,7 @@ suite("paths", () => {
     const page = new PageNetwork();
     const old = page.listening("/here", { family: 1 });
     page.paths.files.delete("/here");
-    assert.equal(page.connecting("/here", 0, new Socket(1)).takeError()?.code, "ENOENT");
+    assert.equal(page.unreachable("/here", 0, new Socket(1))?.code, "ENOENT");
     const next = page.listening("/here", { family: 1 });
     page.connected(next);
     assert.deepEqual([old.waiting, next.waiting], [0, 0]);
@@ -230,15 +230,19 @@ suite("options", () => {
 
   test("groups are for those who have a proxy", () => {
     const page = new PageNetwork();
-    const codes = ["IP_ADD_MEMBERSHIP", "IPV6_JOIN_GROUP", "IP_DROP_MEMBERSHIP", "IPV6_LEAVE_GROUP"].map((name) => {
+    for (const [name, code] of [
+      ["IP_ADD_MEMBERSHIP", "ENODEV"],
+      ["IPV6_JOIN_GROUP", "ENODEV"],
+      ["IP_DROP_MEMBERSHIP", "EADDRNOTAVAIL"],
+      ["IPV6_LEAVE_GROUP", "EADDRNOTAVAIL"],
+    ]) {
       /** @type {any} */
       let refused;
       new DatagramSocket().setOption(page.network, name, ["239.1.1.1", "0.0.0.0"], (error) => {
         refused = error;
       });
-      assert.match(refused.message, /proxy/);
-      return refused.code;
-    });
-    assert.deepEqual(codes, Array(4).fill("ENODEV"));
+      assert.equal(refused.code, code);
+      if (code === "ENODEV") assert.match(refused.message, /proxy/);
+    }
   });
 });

@@ -65,12 +65,13 @@ suite("states", () => {
 
     test(`shutdown of a socket that is ${state}`, () => {
       const { socket, line } = socketThatIs(state);
-      if (state === "idle" || state === "connecting" || state === "failed") {
-        assert.throws(() => EVENTS.shutdown(socket, line), socketError("ENOTCONN"));
-      } else {
-        EVENTS.shutdown(socket, line);
-        EVENTS.shutdown(socket, line); // again is no error
-      }
+      const again = () => {
+        // Once both have finished, TCP has no peer any more.
+        if (socket.remote) EVENTS.shutdown(socket, line);
+        else assert.throws(() => EVENTS.shutdown(socket, line), socketError("ENOTCONN"));
+      };
+      for (let count = 0; count < 2; count++) again();
+      assert.equal(socket.remote === null, ["idle", "connecting", "failed", "closeWait", "finished"].includes(state));
       const next = TRANSITIONS[state].shutdown;
       assert.equal(socket.state, next ?? state);
       assert.deepEqual(line.said(), next ? [{ type: "shutdown" }] : []);
@@ -146,7 +147,7 @@ suite("readiness is that of Linux", () => {
     assert.equal(socket.readiness, READY.failed);
     const refused = socketThatIs("connecting").socket;
     hear(refused, "reset", { code: "ECONNREFUSED", message: "" });
-    assert.equal(refused.readiness, READABLE | WRITABLE | HANGUP | ERROR);
+    assert.equal(refused.readiness, READABLE | WRITABLE | PEER_FINISHED | HANGUP | ERROR);
   });
 
   test("a socket whose reading end is shut down is readable", () => {
@@ -179,12 +180,26 @@ suite("connecting", () => {
     const { socket, line } = socketThatIs("connecting");
     const first = socket.id;
     hear(socket, "reset", { code: "ECONNREFUSED", message: "nobody listens" });
+    assert.throws(() => EVENTS.connect(socket, line), socketError("ECONNREFUSED", "nobody listens"));
     EVENTS.connect(socket, line);
     assert.notEqual(socket.id, first);
     assert.equal(socket.takeError(), null); // that of the first attempt is over
     EVENTS.connected(socket, line);
     assert.equal(socket.state, "established");
     assert.deepEqual([...line.sockets.keys()], [socket.id]);
+  });
+
+  test("another call tells once how it ended, whether SO_ERROR has told it or not", () => {
+    const { socket, line } = socketThatIs("connecting");
+    EVENTS.connected(socket, line);
+    EVENTS.connect(socket, line);
+    assert.throws(() => EVENTS.connect(socket, line), socketError("EISCONN"));
+    const refused = socketThatIs("connecting");
+    hear(refused.socket, "reset", { code: "ECONNREFUSED", message: "" });
+    assert.equal(refused.socket.takeError()?.code, "ECONNREFUSED");
+    assert.throws(() => EVENTS.connect(refused.socket, refused.line), socketError("ECONNABORTED"));
+    EVENTS.connect(refused.socket, refused.line);
+    assert.equal(refused.socket.state, "connecting");
   });
 
   test("a session that cannot take it leaves the socket as it was", () => {

@@ -259,9 +259,11 @@ suite("connecting", () => {
     assert.equal(interpreter.calls.connect(fd, "10.0.0.1", 80), -ERRNO.EALREADY);
     interpreter.reset(fd, "ECONNREFUSED");
     assert.equal(interpreter.calls.error(fd), ERRNO.ECONNREFUSED);
+    assert.equal(interpreter.calls.connect(fd, "10.0.0.1", 80), -ERRNO.ECONNABORTED);
     assert.equal(interpreter.calls.connect(fd, "10.0.0.1", 80), -ERRNO.EINPROGRESS);
     hear(interpreter.socket(fd), "connected", { local: PAGE, peer: HOST });
     assert.equal(interpreter.calls.error(fd), 0);
+    assert.equal(interpreter.calls.connect(fd, "10.0.0.1", 80), 0);
     assert.equal(interpreter.calls.connect(fd, "10.0.0.1", 80), -ERRNO.EISCONN);
   });
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,9 @@ class Page:
 
     def sender(self, _fd: int) -> tuple[str, int, int] | None:
         return self.last
+
+    def addresses(self, _fd: int) -> Any:
+        return ("", 0), ("/path", 0)
 
     def send_to(self, _fd: int, data: memoryview, host: str, port: int) -> int | str:
         self.sent.append((data.tobytes(), host, port))
@@ -240,10 +244,25 @@ def test_ancillary_data_cannot_leave_the_page(calls, stream):
     assert caught.value.errno == errno.EINVAL
 
 
-def test_a_stream_sends_to_its_peer_whatever_the_address(calls, page, stream):
-    assert calls.sendto()(stream[0], b"abc", "/path") == 3
+def test_a_stream_sends_to_its_peer(calls, page, stream):
     assert calls.sendmsg()(stream[0], [b"d", b"ef"]) == 3
-    assert stream[1].recv(10) == b"abcdef"
+    assert stream[1].recv(10) == b"def"
+    assert not page.sent
+
+
+def test_a_stream_at_a_path_that_is_connected_needs_no_address(calls, stream):
+    for sendto in (partial(calls.sendto(), stream[0]), stream[0].sendto):
+        with pytest.raises(OSError) as caught:  # noqa: PT011
+            sendto(b"abc", "/path")
+        assert caught.value.errno == errno.EISCONN
+
+
+def test_tcp_sends_to_its_peer_whatever_the_address(calls, page):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        assert calls.sendto()(client, b"abc", ("10.0.0.1", 9)) == 3
+        with server.accept()[0] as accepted:
+            assert accepted.recv(10) == b"abc"
     assert not page.sent
 
 

@@ -33,8 +33,8 @@ class Page:
 
     suspends = True
 
-    def __init__(self, answer: Reply | None = None) -> None:
-        self.answer = answer or reply()
+    def __init__(self, answer: Reply | None = None, *, pending: int = 0) -> None:
+        self.answer = answer or reply(pending=pending)
         self.asked: list[tuple[Any, ...]] = []
         self.taken: list[int | str] = []
         self.ends: Any = (("127.0.0.1", 8080), None)
@@ -204,7 +204,7 @@ def test_accept_says_what_is_wrong(tcp):
 
 
 def test_connect_without_blocking_is_in_progress(tcp):
-    page = Page()
+    page = Page(pending=1)
     tcp.setblocking(False)
     with pytest.raises(BlockingIOError) as caught:
         calls(page).connect()(tcp, ("host.example", 80))
@@ -219,16 +219,20 @@ def test_connect_within_the_page_is_done_at_once(pair):
     assert calls(Page()).connect_ex()(pair[0], "/path") == 0
 
 
-def test_connect_reports_what_the_socket_found(tcp):
-    """An error that SO_ERROR has: the system's own, of an attempt that was refused."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = unused.getsockname()
-    tcp.setblocking(False)
-    if socket.socket.connect_ex(tcp, address) == errno.EINPROGRESS:
-        tcp.settimeout(10)
-        with pytest.raises(ConnectionRefusedError):
-            calls(Page()).connect()(tcp, address)
+def test_connect_waits_and_asks_again_how_it_ended(pair):
+    class Deciding(Page):
+        """Decided by the second call."""
+
+        def connect(self, _fd: int, *address: Any) -> Reply:
+            self.asked.append(address)
+            return [reply(pending=1), self.answer][len(self.asked) - 1]
+
+    page = Deciding()
+    calls(page).connect()(pair[0], "/path")
+    assert page.asked == [("/path", 0)] * 2
+    refused = Deciding(reply(error="ECONNREFUSED", message="nobody listens"))
+    with pytest.raises(ConnectionRefusedError, match="nobody listens"):
+        calls(refused).connect()(pair[0], "/path")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +263,7 @@ def test_connect_ex_tells_a_timeout_of_its_own_by_number(pair):
         except BlockingIOError:
             break
     one.settimeout(0.01)
-    assert calls(Page()).connect_ex()(one, "/path") == errno.EAGAIN
+    assert calls(Page(pending=1)).connect_ex()(one, "/path") == errno.EAGAIN
     assert other.recv(1)
 
 

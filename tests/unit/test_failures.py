@@ -161,8 +161,33 @@ def test_what_says_it_all_already_stays_as_it_is(error):
 
 
 def test_other_exceptions_are_none_of_ours():
-    def connect(_self: Any) -> None:
+    def listen(_self: Any, _backlog: int) -> None:
         raise ValueError("a mistake")
 
     with pytest.raises(ValueError, match="a mistake"):
-        explained(cast(Network, SimpleNamespace()), connect)(None)
+        explained(cast(Network, SimpleNamespace()), listen)(None, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("listen", ("5",)),
+        ("recv", (-1,)),
+        ("bind", ()),
+        ("sendto", (b"x",)),
+        ("send", ("text",)),
+    ],
+    ids=repr,
+)
+def test_what_is_wrong_with_arguments_is_said_by_c(name, arguments):
+    def method(_self: Any, *_arguments: Any) -> None:
+        raise TypeError("something else")
+
+    method.__name__ = name
+    with socket.socket() as sock:
+        systems = pytest.raises((TypeError, ValueError))
+        with systems as expected:
+            getattr(sock, name)(*arguments)
+        with pytest.raises(expected.type) as caught:
+            explained(cast(Network, SimpleNamespace()), method)(sock, *arguments)
+    assert str(caught.value) == str(expected.value)

@@ -228,11 +228,22 @@ def test_a_structure_that_is_too_short_is_refused_and_does_not_travel(name):
         assert not ours.page.values
 
 
-def test_no_value_but_a_length_means_so_many_zeros():
+@pytest.mark.parametrize("length", [0, 1, 4, 8])
+def test_no_value_but_a_length_is_refused_as_on_linux(length):
     ours = Options()
-    with ours.socket:
-        ours.set(socket.SOL_SOCKET, socket.SO_KEEPALIVE, None, 4)
-        assert ours.page.values == {"SO_KEEPALIVE": ["0"]}
+    with ours.socket, socket.socket() as systems:
+        arguments = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, None, length)
+        assert outcome(ours.set, *arguments) == outcome(systems.setsockopt, *arguments)
+        assert not ours.page.values
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "223.255.255.255", "240.0.0.1"])
+def test_a_group_that_is_none_is_refused_as_on_linux(address):
+    ours = Options(kind=socket.SOCK_DGRAM)
+    with ours.socket, socket.socket(type=socket.SOCK_DGRAM) as systems:
+        arguments = (*BY_NAME["IP_ADD_MEMBERSHIP"], socket.inet_aton(address) + NONE)
+        assert outcome(ours.set, *arguments) == outcome(systems.setsockopt, *arguments)
+        assert not ours.page.values
 
 
 def test_an_interface_is_told_as_it_was_set():

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
+from collections.abc import AsyncIterator
 from typing import Self
 
+from pynet_browser.wire import Address
 from tests.peers import TcpPeer, chunks
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Value of ``SO_LINGER`` with which closing a connection resets it."""
 
 
 class Witness(TcpPeer):
@@ -80,7 +86,7 @@ class ResetsWhenTold(TcpPeer):
     def serve(self, connection: socket.socket) -> None:
         connection.sendall(self._greeting)
         self.told.wait()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         connection.close()
         self.over.set()
 
@@ -92,6 +98,37 @@ class ResetsWhenTold(TcpPeer):
     def __exit__(self, *exception: object) -> None:
         self.told.set()
         super().__exit__(*exception)
+
+
+class Guest:
+    """A connection that the host makes to a listener of a page.
+
+    Attributes:
+        reader: what the page sends.
+        writer: what it is sent.
+        address: where the connection comes from.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.address: tuple[str, int] = writer.get_extra_info("sockname")[:2]
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def at(cls, address: Address) -> AsyncIterator[Self]:
+        """Make one, and close it in the end."""
+        reader, writer = await asyncio.open_connection(*address[1:])
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+
+    def reset(self) -> None:
+        """Reset it at once."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.writer.transport.abort()
 
 
 class UdpHost:

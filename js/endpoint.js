@@ -27,6 +27,9 @@ const SET_ALREADY = { TCP_NODELAY: "1" };
 /** What is done with a socket rather than set on it: it adds up, and may be refused. */
 const MEMBERSHIPS = ["IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP", "IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"];
 
+/** What only the host can tell to be right or wrong. */
+const UNCERTAIN = [...MEMBERSHIPS, "IP_MULTICAST_IF"];
+
 /**
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Address} Address
@@ -121,7 +124,7 @@ export class Endpoint {
   }
 
   /**
-   * Set an option. Only a membership is waited for: the others were checked before, and to wait in the middle of
+   * Set an option. Only what may be refused is waited for: the others were checked before, and to wait in the middle of
    * an event loop's callback lets those behind it run first. What the proxy's host refuses reads as it was.
    * @param {Network} network
    * @param {string} name in C
@@ -129,8 +132,11 @@ export class Endpoint {
    * @param {Answered} answered
    */
   setOption(network, name, values, answered) {
-    if (this.datagram && MEMBERSHIPS.includes(name)) {
-      this.ask(network, { type: "option", name, values }, answered);
+    if (this.datagram && UNCERTAIN.includes(name)) {
+      this.ask(network, { type: "option", name, values }, (error, answer) => {
+        if (answer && !MEMBERSHIPS.includes(name)) this.options.set(name, values);
+        answered(error, answer);
+      });
       return;
     }
     if (name === "IPV6_V6ONLY" && this.local) {

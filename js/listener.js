@@ -3,7 +3,7 @@
  * @module
  */
 
-import { Endpoint, ERROR, HANGUP, PEER_FINISHED, READABLE } from "./endpoint.js";
+import { Endpoint, ERROR, HANGUP, PEER_FINISHED, READABLE, UNIX, WRITABLE } from "./endpoint.js";
 import { ProtocolError, SocketError } from "./errors.js";
 import { Socket } from "./socket.js";
 
@@ -90,6 +90,7 @@ export class Listener extends Endpoint {
 
   get readiness() {
     let ready = this.#queue.length ? READABLE : 0;
+    if (this.state === "shut" && this.family !== UNIX) return WRITABLE | HANGUP; // as TCP was before it listened
     if (this.state === "shut" || this.state === "failed") ready |= READABLE | HANGUP | PEER_FINISHED;
     if (this.state === "closed") ready |= HANGUP;
     if (this.error) ready |= READABLE | ERROR;

@@ -8,7 +8,7 @@
  */
 
 import { BROADCAST, DatagramSocket } from "./datagram.js";
-import { IPV6, UNIX } from "./endpoint.js";
+import { IPV4, IPV6, UNIX } from "./endpoint.js";
 import { SocketError } from "./errors.js";
 import { Places } from "./places.js";
 import { Socket } from "./socket.js";
@@ -191,6 +191,7 @@ export class LocalNetwork {
   /** @param {AnySocket} socket @param {string} name @param {string[]} values */
   #setOption(socket, name, values) {
     if (name === "SO_SNDBUF") this.#partner(socket.id)?.keepOption("SO_RCVBUF", values);
+    if (name === "IP_MULTICAST_IF") this.#places.own(IPV4, values[0]);
     if (/DROP_MEMBERSHIP|LEAVE_GROUP/.test(name)) throw new SocketError("EADDRNOTAVAIL");
     if (/ADD_MEMBERSHIP|JOIN_GROUP/.test(name)) {
       throw new SocketError("ENODEV", "there is no multicast within the page: install a proxy");
@@ -200,7 +201,7 @@ export class LocalNetwork {
   /** @param {Omit<Frame, "socket">} frame @returns {Frame} */
   #resolve({ host, service, family }) {
     if (service) throw new SocketError("EAI_SERVICE");
-    const families = family ? [family] : [IPV6, 4];
+    const families = family ? [family] : [IPV6, IPV4];
     const addresses = host ? families.map((each) => this.#places.destination(each, host, 0)) : [];
     return { type: "resolved", socket: 0, port: 0, canonical: host, addresses };
   }

@@ -71,7 +71,7 @@ export class Places {
   take(socket, host, port) {
     const { id, family, datagram } = socket;
     const has = this.#taken.has(id) || Boolean(socket.local?.host);
-    const address = family === UNIX ? this.#path(host) : this.#local(family, host);
+    const address = family === UNIX ? this.#path(host) : this.own(family, host);
     const place = {
       id,
       datagram,
@@ -204,8 +204,12 @@ export class Places {
     return { family: UNIX, host, port: 0 };
   }
 
-  /** @param {number} family @param {string} host @returns {Address} */
-  #local(family, host) {
+  /**
+   * An address that the page itself has, or stands for all of them.
+   * @param {number} family @param {string} host @returns {Address}
+   * @throws {SocketError} EADDRNOTAVAIL, EAI_NONAME
+   */
+  own(family, host) {
     const numeric = host === "localhost" ? LOOPBACK[family] : canonical(family, host || ANY[family]);
     if (numeric === null) throw new SocketError("EAI_NONAME");
     if (numeric !== ANY[family] && !isLoopback(numeric)) throw new SocketError("EADDRNOTAVAIL");

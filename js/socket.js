@@ -230,9 +230,10 @@ export class Socket extends Endpoint {
   }
 
   get readiness() {
-    let ready = READINESS[this.state];
+    let ready = READINESS[this.state === "idle" && this.pending ? "failed" : this.state];
     if (this.#queue.length || this.#readShut) ready |= READABLE;
     if (this.#readShut) ready |= PEER_FINISHED;
+    if (this.#readShut && this.state === "finWait") ready |= HANGUP;
     // What was shut down is writable: the attempt fails at once, with EPIPE.
     if (this.sends ? this.#sendable > 0 : this.state === "finWait" || this.state === "finished") {
       ready |= WRITABLE;

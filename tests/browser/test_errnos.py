@@ -19,7 +19,6 @@ KNOWN = [
     ("*", "shut_by_both", "bind*", OVER),
     ("*", "refused*", "getsockname", "what was refused lets go of its address at once"),
     ("*", "datagram6", "get IPV6_V6ONLY", "Linux sets it for what is bound to one address"),
-    ("*", "datagram*", "set IP_MULTICAST_IF to whom nobody is", "an option is not waited for"),
     ("page", "*6", "bind a foreign address", "IPv4 and IPv6 do not look at the same thing first on Linux"),
     ("proxy", "*", "bind a foreign address", "the proxy looks first whether there is an address already"),
     ("proxy", "connecting_to_silence", "getsockname", "the proxy tells it with the end of the attempt"),

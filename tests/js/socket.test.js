@@ -147,7 +147,15 @@ suite("readiness is that of Linux", () => {
     assert.equal(socket.readiness, READY.failed);
     const refused = socketThatIs("connecting").socket;
     hear(refused, "reset", { code: "ECONNREFUSED", message: "" });
-    assert.equal(refused.readiness, READABLE | WRITABLE | PEER_FINISHED | HANGUP | ERROR);
+    assert.equal(refused.readiness, READY.failed | ERROR);
+    refused.takeError();
+    assert.equal(refused.readiness, READY.failed); // until connect() is called again
+  });
+
+  test("a socket whose two directions are shut down has hung up, whatever its peer does", () => {
+    const { socket } = socketThatIs("established");
+    socket.shutdown({ read: true, write: true });
+    assert.equal(socket.readiness, READABLE | WRITABLE | PEER_FINISHED | HANGUP);
   });
 
   test("a socket whose reading end is shut down is readable", () => {

@@ -471,6 +471,19 @@ suite("options", () => {
     assert.equal(socket.options.has("IP_TOS"), false);
   });
 
+  test("that only the host can tell to be right are asked for, and kept if they are", () => {
+    const { socket, line } = opened();
+    /** @type {any[]} */
+    const answers = [];
+    for (const host of ["127.0.0.1", "10.9.9.9"]) {
+      socket.setOption(line.session, "IP_MULTICAST_IF", [host], (error) => answers.push(error?.code));
+    }
+    assert.deepEqual(answers, []);
+    line.questions[0](null, { type: "done", socket: 0 });
+    line.questions[1](new SocketError("EADDRNOTAVAIL"), null);
+    assert.deepEqual([answers, socket.options.get("IP_MULTICAST_IF")], [[undefined, "EADDRNOTAVAIL"], ["127.0.0.1"]]);
+  });
+
   test("that add up are asked for at once, each: groups that are joined before there is an address", () => {
     const [socket, line] = [new DatagramSocket(), new Line()];
     /** @type {any[]} */

@@ -243,6 +243,13 @@ suite("a path that listens", () => {
     assert.equal(page.listen(new Socket()).local?.host, "0.0.0.0");
   });
 
+  test("and is shut down is at its end, as no stream is", () => {
+    const page = new PageNetwork();
+    const listener = page.listening("/here", { family: UNIX });
+    listener.shutdown({ read: true });
+    assert.equal(listener.readiness, READABLE | HANGUP | PEER_FINISHED);
+  });
+
   test("is told as it was when the file has moved", () => {
     const page = new PageNetwork();
     const listener = page.listening("/old", { family: UNIX });

@@ -228,6 +228,17 @@ suite("options", () => {
     }
   });
 
+  test("the interface of groups is one of the page's addresses", () => {
+    const page = new PageNetwork();
+    for (const [host, code] of /** @type {[string, string | undefined][]} */ ([
+      ["127.0.0.1", undefined],
+      ["0.0.0.0", undefined],
+      ["10.0.0.1", "EADDRNOTAVAIL"],
+    ])) {
+      new DatagramSocket().setOption(page.network, "IP_MULTICAST_IF", [host], (error) => assert.equal(error?.code, code));
+    }
+  });
+
   test("groups are for those who have a proxy", () => {
     const page = new PageNetwork();
     for (const [name, code] of [

@@ -21,6 +21,8 @@ SUITES = (
     "groups",
     "local",
     "descriptors",
+    "options",
+    "waiting",
 )
 
 

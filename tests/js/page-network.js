@@ -135,3 +135,11 @@ export class PageNetwork {
     return socket.write(this.network, new TextEncoder().encode(text), address || undefined);
   }
 }
+
+/** Two ends of every kind of stream within the page. @type {Record<string, (page: PageNetwork) => [Socket, Socket]>} */
+export const STREAMS = {
+  "a pair": (page) => /** @type {[Socket, Socket]} */ (page.network.pair(false)),
+  "a path": (page) => page.streams(1),
+  IPv4: (page) => page.streams(4),
+  IPv6: (page) => page.streams(6),
+};

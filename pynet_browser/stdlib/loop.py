@@ -22,7 +22,7 @@ from pynet_browser.stdlib.patches import Patches
 from pynet_browser.stdlib.selector import PageSelector
 
 if TYPE_CHECKING:
-    from asyncio import AbstractServer, BaseTransport, Handle
+    from asyncio import AbstractServer, BaseTransport, Handle, Transport
 
     from pynet_browser.runtime import Network, Reply
     from pynet_browser.stdlib.names import Names
@@ -131,6 +131,8 @@ def patch(patches: Patches, network: Network, names: Names) -> None:
 
     def close() -> None:
         for each in wirings.values():
+            for transport in list(each.transports.values()):
+                transport.abort()
             each.selector.close()
 
     patches.at_undo(close)
@@ -142,7 +144,7 @@ class Wiring:
     def __init__(self, loop: Any, network: Network) -> None:
         self._loop = weakref.ref(loop)
         self.selector = PageSelector(network.watchlist(self._wake))
-        self.transports: weakref.WeakValueDictionary[int, BaseTransport] = weakref.WeakValueDictionary()
+        self.transports: weakref.WeakValueDictionary[int, Transport] = weakref.WeakValueDictionary()
         self.unix_servers: dict[socket.socket, int] = {}
         self.ready: list[Handle] = []
 

@@ -82,3 +82,19 @@ with socket.create_connection((host, port), 10) as connection:
     peer = [echo_server.host, echo_server.port]
     assert found[:5] == [True, proxy.ws_url, "attached", True, True]
     assert found[5:] == ["established", peer, True, 5, 5, 3, True, True]
+
+
+def test_uninstalling_ends_what_asyncio_has_open(open_python, proxy, echo_server):
+    page = open_python()
+    source = """
+import asyncio, pynet_browser
+loop = asyncio.get_running_loop()
+class Lost(asyncio.Protocol):
+    def connection_lost(self, exception):
+        lost.set_result("lost")
+lost = loop.create_future()
+await loop.create_connection(Lost, host, port)
+pynet_browser.uninstall()
+[await asyncio.wait_for(lost, 10), pynet_browser.status().installed]
+"""
+    assert page.run(source, host=echo_server.host, port=echo_server.port) == ["lost", False]

@@ -21,6 +21,9 @@ VALUES = 66
 BARS = PANEL_WIDTH - LABELS - VALUES - 2 * MARGIN
 FOOT = 34
 
+LEFT_OUT = "host"
+"""Beside the system's own sockets all other bars would be slivers."""
+
 OURS = "#1d4ed8"
 THEIRS = "#a8b3c4"
 TARGET = "#c2410c"
@@ -41,12 +44,13 @@ STYLE = f"""
 def draw(results: Results) -> str:
     """An SVG document."""
     targets = {target.figure: target for target in TARGETS}
+    peers = peers_of(results)
     figures = [
         figure
         for figure in results.figures()
-        if figure in targets or sum(results.spread(figure, peer) is not None for peer in results.peers) > 1
+        if figure in targets or sum(results.spread(figure, peer) is not None for peer in peers) > 1
     ]
-    panel_height = PANEL_HEAD + ROW * len(results.peers)
+    panel_height = PANEL_HEAD + ROW * len(peers)
     rows = -(-len(figures) // COLUMNS)
     width = MARGIN + COLUMNS * PANEL_WIDTH
     height = HEAD + rows * (panel_height + PANEL_GAP) + FOOT
@@ -72,6 +76,10 @@ def draw(results: Results) -> str:
     return "\n".join(parts) + "\n"
 
 
+def peers_of(results: Results) -> list[str]:
+    return [peer for peer in results.peers if peer != LEFT_OUT]
+
+
 def legend(results: Results, y: int) -> str:
     words = f"bar: median of {len(results.rounds)} rounds; thin line: least to most"
     mark = MARGIN + 330
@@ -89,7 +97,7 @@ def footer(surroundings: dict[str, str]) -> str:
 
 
 def panel(results: Results, figure: Figure, target: Target | None, x: int, y: int) -> str:
-    spreads = {peer: results.spread(figure, peer) for peer in results.peers}
+    spreads = {peer: results.spread(figure, peer) for peer in peers_of(results)}
     aim = aimed_at(results, target)
     most = max([spread.high for spread in spreads.values() if spread] + ([aim] if aim else []))
     good = "more is better" if figure.better == "higher" else "less is better"

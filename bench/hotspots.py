@@ -22,6 +22,7 @@ from playwright.sync_api import Page
 from bench.measures import FULL, MEASURES, WARM_UP, Measure
 from bench.peers import Peer, PythonSockets, RawWebSocket
 from bench.stage import Stage
+from tests.page_python import PagePython
 from tests.servers import ROOT
 
 INTERVAL = 100
@@ -61,8 +62,8 @@ def profile(measure: Measure, peer: Peer, repeat: int, output: Path) -> None:
     peer.measure(figure.name, measure.service, measure.options(WARM_UP))
     stem = output / f"{figure.name}-{peer.name}"
     with page_profiled(page_of(peer), stem.with_suffix(".cpuprofile")), process_profiled(peer, stem):
-        times = [peer.measure(figure.name, measure.service, measure.options(FULL)) for _ in range(repeat)]
-    shown = ", ".join(f"{measure.value(seconds, FULL):.4g}" for seconds in times)
+        samples = [peer.measure(figure.name, measure.service, measure.options(FULL)) for _ in range(repeat)]
+    shown = ", ".join(f"{measure.value(sample['seconds'], FULL):.4g}" for sample in samples)
     print(f"\n# {figure.title}, {peer.title}: {shown} {figure.unit} while profiled")
     show("page, self", page_times(json.loads(stem.with_suffix(".cpuprofile").read_text())))
     stacks = stem.with_suffix(".stacks")
@@ -74,6 +75,7 @@ def profile(measure: Measure, peer: Peer, repeat: int, output: Path) -> None:
 
 def page_of(peer: Peer) -> Page:
     if isinstance(peer, PythonSockets):
+        assert isinstance(peer.python, PagePython)
         return peer.python.page
     assert isinstance(peer, RawWebSocket)
     return peer.page
@@ -92,6 +94,7 @@ def page_profiled(page: Page, path: Path) -> Iterator[None]:
 
 @contextmanager
 def process_profiled(peer: Peer, stem: Path) -> Iterator[None]:
+    assert peer.process is not None
     program, pid = shutil.which("py-spy"), peer.process.pid
     stacks = stem.with_suffix(".stacks")
     stacks.unlink(missing_ok=True)

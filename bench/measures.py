@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MIB = 1 << 20
@@ -19,6 +19,9 @@ class Load:
         connects: Connections, one after another.
         bursts: How often a burst is repeated; the median counts.
         crowd: Sockets at once.
+        datagrams: Datagrams of a flood.
+        visits: Connections, some at once.
+        streams: asyncio's connections at once.
     """
 
     size: int
@@ -26,19 +29,37 @@ class Load:
     connects: int
     bursts: int
     crowd: int
+    datagrams: int
+    visits: int
+    streams: int
 
     def __str__(self) -> str:
         return (
             f"{self.size / 1e6:.0f} MB each way, {self.pings} round trips, {self.connects} connections, "
-            f"{self.bursts} bursts, {self.crowd} sockets at once"
+            f"{self.bursts} bursts, {self.crowd} sockets at once, {self.datagrams} datagrams, "
+            f"{self.visits} visits, {self.streams} asyncio streams"
         )
 
 
-FULL = Load(size=128_000_000, pings=500, connects=100, bursts=5, crowd=200)
-QUICK = Load(size=32_000_000, pings=200, connects=40, bursts=3, crowd=50)
-WARM_UP = Load(size=8_000_000, pings=100, connects=10, bursts=2, crowd=10)
+FULL = Load(
+    size=64_000_000, pings=500, connects=100, bursts=5, crowd=200, datagrams=2000, visits=480, streams=1000
+)
+QUICK = Load(
+    size=32_000_000, pings=200, connects=40, bursts=3, crowd=50, datagrams=1000, visits=160, streams=300
+)
+WARM_UP = Load(
+    size=8_000_000, pings=100, connects=10, bursts=2, crowd=10, datagrams=500, visits=32, streams=10
+)
 
 BURST = 1000
+
+AT_ONCE = 16
+
+DATAGRAM = 200
+"""Bytes of data in one datagram of a flood."""
+
+UNDER_WAY = 100
+"""Datagrams of a flood that are on their way at once: they fit into every receive buffer."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +86,44 @@ PING = Figure("ping", "round trip of 32 bytes", "ms", "lower")
 CONNECT = Figure("connect", "connect + first byte", "ms", "lower")
 BURSTS = Figure("burst", f"{BURST} small sends until the last echo", "messages/s", "higher")
 CROWDED = Figure("crowd", "many sockets open at once", "ms", "lower")
+DATAGRAM_PING = Figure("datagram_ping", "round trip of 32 bytes by UDP", "ms", "lower")
+FLOOD = Figure("flood", f"{DATAGRAM} bytes there and back, {UNDER_WAY} under way", "messages/s", "higher")
+LOST = Figure("lost", "datagrams lost of these", "%", "lower")
+ACCEPT = Figure("accept", f"accepted, {AT_ONCE} at once, 1 byte each way", "connections/s", "higher")
+DIAL = Figure("dial", f"connected, {AT_ONCE} at once, 8 bytes each way", "connections/s", "higher")
+STREAMS = Figure("streams", "many asyncio streams, a message there and back", "ms", "lower")
+JS_MEMORY = Figure("js_memory", "JavaScript's memory for an asyncio stream", "kB", "lower")
+PYTHON_MEMORY = Figure("python_memory", "Python's memory for an asyncio stream", "kB", "lower")
+PROXY_MEMORY = Figure("proxy_memory", "the proxy's memory for a connection", "kB", "lower")
 CPU_DOWN = Figure("cpu_down", "processor time of the proxy, down", "s/GB", "lower")
 CPU_UP = Figure("cpu_up", "processor time of the proxy, up", "s/GB", "lower")
 WHEEL = Figure("wheel", "micropip.install(the wheel)", "ms", "lower")
 START = Figure("start", "import + install, Pyodide being up", "ms", "lower")
 
-FIGURES = [RECEIVE, FILL, SEND, PING, CONNECT, BURSTS, CROWDED, CPU_DOWN, CPU_UP, WHEEL, START]
+FIGURES = [
+    RECEIVE,
+    FILL,
+    SEND,
+    PING,
+    CONNECT,
+    BURSTS,
+    CROWDED,
+    DATAGRAM_PING,
+    FLOOD,
+    LOST,
+    ACCEPT,
+    DIAL,
+    STREAMS,
+    JS_MEMORY,
+    PYTHON_MEMORY,
+    PROXY_MEMORY,
+    CPU_DOWN,
+    CPU_UP,
+    WHEEL,
+    START,
+]
+
+MEMORY = [JS_MEMORY, PYTHON_MEMORY, PROXY_MEMORY]
 
 
 @dataclass(frozen=True)
@@ -84,6 +137,7 @@ class Measure:
         value: The figure, from the seconds it took.
         times: How often it is done for one sample, which is the median.
         cpu: The figure for processor time per byte it yields, too.
+        also: Figures it yields beside the time, by the names that the function gives them.
     """
 
     figure: Figure
@@ -92,6 +146,7 @@ class Measure:
     value: Callable[[float, Load], float]
     times: Callable[[Load], int] = lambda _: 1
     cpu: Figure | None = None
+    also: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def megabytes_per_second(seconds: float, load: Load) -> float:
@@ -122,6 +177,27 @@ MEASURES = [
         times=lambda load: load.bursts,
     ),
     Measure(CROWDED, "echo", lambda load: {"count": load.crowd}, milliseconds),
+    Measure(DATAGRAM_PING, "echo", lambda load: {"count": load.pings}, milliseconds),
+    Measure(
+        FLOOD,
+        "echo",
+        lambda load: {"count": load.datagrams, "size": DATAGRAM, "under_way": UNDER_WAY},
+        lambda seconds, load: load.datagrams / seconds,
+        also={"lost": LOST},
+    ),
+    Measure(
+        ACCEPT,
+        "visitors",
+        lambda load: {"count": load.visits, "at_once": AT_ONCE},
+        lambda seconds, load: load.visits / seconds,
+    ),
+    Measure(
+        DIAL,
+        "echo",
+        lambda load: {"count": load.visits, "at_once": AT_ONCE},
+        lambda seconds, load: load.visits / seconds,
+    ),
+    Measure(STREAMS, "echo", lambda load: {"count": load.streams}, milliseconds),
 ]
 
 
@@ -157,6 +233,9 @@ TARGETS = [
     Target(PING, "bridge", 1.15),
     Target(CONNECT, "websockify", 0.5),
     Target(BURSTS, "bridge", 3.0),
+    Target(DATAGRAM_PING, "bridge", 1.15, against=PING),
+    Target(FLOOD, "bridge", 1.0),
+    Target(ACCEPT, "ours", 1.0, against=DIAL),
     Target(CPU_DOWN, "websockify", 0.8),
     Target(CPU_UP, "websockify", 0.8),
     Target(START, None, 300.0),

@@ -7,7 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from bench.processes import BareBridge, MeasuredProcess, Proxy, TcpTarget, Websockify
+from bench.processes import BareBridge, MeasuredProcess, Proxy, Services, Websockify
+from tests.host_python import HostPython
 from tests.page_python import PagePython
 
 HERE = Path(__file__).resolve().parent
@@ -29,14 +30,36 @@ CALL_RAW = """async ([name, url, options, milliseconds]) => {
     return Promise.race([rawWebSocket[name](url, options), late]);
 }"""
 
-LOAD_MEASURES = """
-import pathlib
-pathlib.Path("socket_measures.py").write_text(module)
-import socket_measures
-dir(socket_measures)
+CARRY_MEASURES = """
+from pathlib import Path
+for name, source in modules.items():
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(source)
 """
 
-CALL_PYTHON = "getattr(socket_measures, name)(tuple(address), **options)"
+LIST_MEASURES = """
+from importlib import import_module
+{
+    name: module
+    for module in modules
+    for name, value in vars(import_module(module)).items()
+    if getattr(value, "__module__", None) == module
+}
+"""
+
+CALL_PYTHON = """
+from importlib import import_module
+from inspect import isawaitable
+result = getattr(import_module(module), name)(tuple(address), **options)
+await result if isawaitable(result) else result
+"""
+
+SOCKETS = "bench.socket_measures"
+POSIX = "bench.posix_measures"
+
+Sample = dict[str, float]
+"""``seconds``, and what else the function has found."""
 
 
 class UnsupportedError(Exception):
@@ -49,17 +72,17 @@ class Peer:
     Attributes:
         name: Short, for the results.
         title: For people.
-        process: What carries its connections.
+        process: What carries its connections; None for the system itself.
     """
 
-    def __init__(self, name: str, title: str, process: MeasuredProcess, target: TcpTarget) -> None:
+    def __init__(self, name: str, title: str, process: MeasuredProcess | None, services: Services) -> None:
         self.name = name
         self.title = title
         self.process = process
-        self._target = target
+        self._services = services
 
-    def measure(self, what: str, service: str, options: dict[str, Any]) -> float:
-        """Seconds that the function ``what`` took with a service of the target.
+    def measure(self, what: str, service: str, options: dict[str, Any]) -> Sample:
+        """What the function ``what`` found with one of the services.
 
         Raises:
             UnsupportedError: This peer has no such function.
@@ -73,44 +96,54 @@ class RawWebSocket(Peer):
     process: BareBridge | Websockify
 
     def __init__(
-        self, name: str, title: str, process: BareBridge | Websockify, target: TcpTarget, page: Page
+        self, name: str, title: str, process: BareBridge | Websockify, services: Services, page: Page
     ) -> None:
-        super().__init__(name, title, process, target)
+        super().__init__(name, title, process, services)
         self.process = process
         self.page = page
         self._functions: list[str] = page.evaluate("() => Object.keys(rawWebSocket)")
 
-    def measure(self, what: str, service: str, options: dict[str, Any]) -> float:
+    def measure(self, what: str, service: str, options: dict[str, Any]) -> Sample:
         if what not in self._functions:
             raise UnsupportedError
-        url = self.process.url(self._target.ports[service])
-        seconds: float = self.page.evaluate(CALL_RAW, [what, url, options, TIMEOUT * 1000])
-        return seconds
+        url = self.process.url(self._services.ports[service])
+        return sample(self.page.evaluate(CALL_RAW, [what, url, options, TIMEOUT * 1000]))
 
 
 class PythonSockets(Peer):
-    """Python's socket module."""
+    """Python, with what it has for sockets where it runs."""
 
     def __init__(
-        self, name: str, title: str, process: MeasuredProcess, target: TcpTarget, python: PagePython
+        self,
+        name: str,
+        title: str,
+        process: MeasuredProcess | None,
+        services: Services,
+        python: PagePython | HostPython,
+        *,
+        modules: list[str],
     ) -> None:
-        super().__init__(name, title, process, target)
+        super().__init__(name, title, process, services)
         self.python = python
-        module = (HERE / "socket_measures.py").read_text()
-        self._functions: list[str] = python.run(LOAD_MEASURES, module=module)
+        self._modules: dict[str, str] = python.run(LIST_MEASURES, modules=modules)
 
-    def measure(self, what: str, service: str, options: dict[str, Any]) -> float:
-        if what not in self._functions:
+    def measure(self, what: str, service: str, options: dict[str, Any]) -> Sample:
+        if what not in self._modules:
             raise UnsupportedError
-        address = [self._target.host, self._target.ports[service]]
-        seconds: float = self.python.run(
-            f"import socket_measures; {CALL_PYTHON}",
+        found = self.python.run(
+            CALL_PYTHON,
             timeout=TIMEOUT,
+            module=self._modules[what],
             name=what,
-            address=address,
+            address=[self._services.host, self._services.ports[service]],
             options=options,
         )
-        return seconds
+        return sample(found)
+
+
+def sample(found: float | Sample) -> Sample:
+    """Most functions give seconds alone."""
+    return found if isinstance(found, dict) else {"seconds": found}
 
 
 def open_raw_page(browser: Browser, url: str) -> Page:
@@ -124,6 +157,7 @@ def open_raw_page(browser: Browser, url: str) -> Page:
 def open_own_sockets(browser: Browser, url: str, bridge: BareBridge) -> PagePython:
     """Python on Pyodide's own socket code, made for Node and here fed by a WebSocket."""
     python = PagePython(browser, url)
+    carry_measures(python)
     python.page.evaluate(LOAD_MODULE, ["wintertc", (HERE / "wintertc_websocket.js").read_text()])
     python.page.evaluate(
         "bridge => pyodide._api.initializeNodeSockFS(wintertc.connectThrough(bridge))",
@@ -135,6 +169,7 @@ def open_own_sockets(browser: Browser, url: str, bridge: BareBridge) -> PagePyth
 def open_our_sockets(browser: Browser, proxy: Proxy, wheel: str) -> tuple[PagePython, dict[str, float]]:
     """Python on our sockets, and how many seconds it took to get them once Pyodide was up."""
     python = PagePython(browser, f"{proxy.url}/healthz")
+    carry_measures(python)
     times: dict[str, float] = python.run(
         """
         import micropip
@@ -153,3 +188,9 @@ def open_our_sockets(browser: Browser, proxy: Proxy, wheel: str) -> tuple[PagePy
         token=proxy.token,
     )
     return python, times
+
+
+def carry_measures(python: PagePython) -> None:
+    """Let Python in a page import what Python here imports."""
+    names = [f"{module.replace('.', '/')}.py" for module in ("bench.__init__", SOCKETS, POSIX)]
+    python.run(CARRY_MEASURES, modules={name: (HERE.parent / name).read_text() for name in names})

@@ -1,9 +1,10 @@
-"""The processes between page and target, and the processor time each of them uses."""
+"""The processes between page and services, and what each of them uses: processor time, memory."""
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +14,13 @@ from tests.servers import ProxyProcess, ServerProcess
 HERE = Path(__file__).resolve().parent
 PROC = Path("/proc")
 
-# The limit on new connections protects a proxy from pages; here it would be all that is measured.
+# Limits on rates protect a proxy from pages; here they would be all that is measured.
 NO_PACE = """
 [limits]
 connects_per_second = 1000000
 connect_burst = 1000000
+datagrams_per_second = 1000000
+datagram_burst = 1000000
 """
 
 
@@ -36,12 +39,20 @@ class MeasuredProcess(ServerProcess):
             return None
         return ticks_of_family(self.pid) / os.sysconf("SC_CLK_TCK")
 
+    def resident(self) -> int | None:
+        """Bytes of memory that it has now, without children; None where the system does not tell."""
+        try:
+            pages = int((PROC / str(self.pid) / "statm").read_text().split()[1])
+        except OSError:
+            return None
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
-class TcpTarget(ServerProcess):
+
+class Services(ServerProcess):
     """The services the peers talk to."""
 
     def command(self) -> list[str]:
-        return [sys.executable, str(HERE / "tcp_target.py")]
+        return [sys.executable, str(HERE / "services.py")]
 
     def answers(self) -> bool:
         return self.log().endswith("\n")
@@ -67,12 +78,12 @@ class BareBridge(MeasuredProcess):
 class Websockify(MeasuredProcess):
     """websockify as its users run it: a process for each connection."""
 
-    def __init__(self, target: TcpTarget) -> None:
+    def __init__(self, services: Services) -> None:
         super().__init__()
-        self._target = target
+        self._services = services
 
     def prepare(self) -> None:
-        lines = [f"{port}: {self._target.host}:{port}\n" for port in self._target.ports.values()]
+        lines = [f"{port}: {self._services.host}:{port}\n" for port in self._services.ports.values()]
         (self.directory / "targets").write_text("".join(lines))
 
     def command(self) -> list[str]:
@@ -85,13 +96,19 @@ class Websockify(MeasuredProcess):
 
 
 class Proxy(MeasuredProcess, ProxyProcess):
-    """Our proxy, as its users run it but for the limit on new connections."""
+    """Our proxy, as its users run it but for the limits on rates; pages may listen."""
 
     def __init__(self) -> None:
-        super().__init__("--config", "no-pace.toml")
+        super().__init__("--config", "no-pace.toml", "--listen", "*")
 
     def prepare(self) -> None:
         (self.directory / "no-pace.toml").write_text(NO_PACE)
+
+
+def allow_descriptors() -> None:
+    """Let this process and its children have as many open files as the system grants those who ask."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class OthersShare:

@@ -94,6 +94,31 @@ export async function crowd(url, { count }) {
   return (performance.now() - start) / 1000;
 }
 
+/**
+ * Many messages out and, at the same time, back.
+ * @param {string} url
+ * @param {{count: number, size: number, under_way: number}} options
+ */
+export async function flood(url, { count, size, under_way: underWay }) {
+  const socket = await opened(url);
+  const message = new Uint8Array(size);
+  let [sent, back] = [0, 0];
+  const sendMore = () => {
+    for (; sent < count && sent - Math.floor(back / size) < underWay; sent++) socket.send(message);
+  };
+  const start = performance.now();
+  await new Promise((resolve, reject) => {
+    socket.onmessage = ({ data }) => {
+      back += data.byteLength;
+      if (back === count * size) resolve(undefined);
+      else sendMore();
+    };
+    socket.onclose = () => reject(new Error("the peer closed too early"));
+    sendMore();
+  });
+  return finished(socket, start);
+}
+
 /** @param {string} url */
 function newSocket(url) {
   const socket = new WebSocket(url);

@@ -19,7 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Error
 
 from bench.chart import draw
-from bench.measures import FULL, MEASURES, QUICK, START, WARM_UP, WHEEL, Load, Measure
+from bench.measures import FULL, MEASURES, MEMORY, QUICK, START, WARM_UP, WHEEL, Load, Measure
 from bench.peers import Peer, UnsupportedError
 from bench.processes import OthersShare
 from bench.results import Results
@@ -42,7 +42,12 @@ def main() -> None:
             )
             bench = Bench(stage, results, [m for m in MEASURES if m.figure.name in options.only])
             others = OthersShare()
-            bench.run(options.rounds, options.load, start="start" in options.only)
+            bench.run(
+                options.rounds,
+                options.load,
+                start="start" in options.only,
+                memory="memory" in options.only,
+            )
             results.surroundings["used by others"] = others.in_words()
     except ServerError as error:
         sys.exit(str(error))
@@ -54,7 +59,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    names = [measure.figure.name for measure in MEASURES] + ["start"]
+    names = [*(measure.figure.name for measure in MEASURES), "memory", "start"]
     parser = argparse.ArgumentParser(description="Measure our sockets beside their peers, in one browser.")
     parser.add_argument("--rounds", type=int, help="how often all of it is done (5; with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="smaller loads: done in about a minute")
@@ -77,7 +82,7 @@ class Bench:
         self._peers = list(stage.peers)
         self._hopeless: set[tuple[str, str]] = set()
 
-    def run(self, rounds: int, load: Load, *, start: bool) -> None:
+    def run(self, rounds: int, load: Load, *, start: bool, memory: bool) -> None:
         began = time.monotonic()
         print("warming up …", flush=True)
         self._results.begin_round()
@@ -87,6 +92,8 @@ class Bench:
             print(f"round {number + 1} of {rounds}, {time.monotonic() - began:.0f} s", flush=True)
             self._results.begin_round()
             self._round(load, number, show=True)
+            if memory:
+                self._memory(load)
             if start:
                 self._start()
 
@@ -104,9 +111,11 @@ class Bench:
         """One sample; a peer that cannot do it is not asked again."""
         figure = measure.figure
         options = measure.options(load)
-        before = peer.process.cpu_seconds()
+        before = cpu_seconds(peer)
         try:
-            times = [peer.measure(figure.name, measure.service, options) for _ in range(measure.times(load))]
+            samples = [
+                peer.measure(figure.name, measure.service, options) for _ in range(measure.times(load))
+            ]
         except UnsupportedError:
             self._hopeless.add((figure.name, peer.name))
             return
@@ -114,10 +123,21 @@ class Bench:
             self._hopeless.add((figure.name, peer.name))
             self._results.failures[f"{figure.title}, {peer.title}"] = str(error).splitlines()[0]
             return
-        after = peer.process.cpu_seconds()
-        self._results.add(figure, peer.name, measure.value(statistics.median(times), load))
+        after = cpu_seconds(peer)
+        seconds = statistics.median(sample["seconds"] for sample in samples)
+        self._results.add(figure, peer.name, measure.value(seconds, load))
+        for name, further in measure.also.items():
+            if name in samples[0]:
+                self._results.add(further, peer.name, statistics.median(sample[name] for sample in samples))
         if measure.cpu and before is not None and after is not None:
             self._results.add(measure.cpu, peer.name, (after - before) / (load.size / 1e9))
+
+    def _memory(self, load: Load) -> None:
+        found = self._stage.memory(load.streams)
+        for figure in MEMORY:
+            if figure.name in found:
+                self._results.add(figure, "ours", found[figure.name] / 1000)
+                print(f"  {figure.title}: {found[figure.name] / 1000:.4g} {figure.unit}", flush=True)
 
     def _start(self) -> None:
         times = self._stage.start_again()
@@ -129,6 +149,11 @@ class Bench:
         values = self._results.rounds[-1].get(measure.figure.name, {})
         shown = ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
         print(f"  {measure.figure.title}, {measure.figure.unit}: {shown}", flush=True)
+
+
+def cpu_seconds(peer: Peer) -> float | None:
+    """What carries its connections has used until now; None where nothing does, or nobody knows."""
+    return peer.process.cpu_seconds() if peer.process else None
 
 
 def surroundings(stage: Stage, load: Load) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Everything a run needs, started together: target, bridges, proxy, a browser, and the peers in its pages."""
+"""Everything a run needs, started together: services, bridges, proxy, a browser, the peers in its pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Self
 
 from playwright.sync_api import Browser, sync_playwright
 
+from bench.memory import memory_of_streams
 from bench.peers import (
+    POSIX,
+    SOCKETS,
     Peer,
     PythonSockets,
     RawWebSocket,
@@ -15,8 +18,9 @@ from bench.peers import (
     open_own_sockets,
     open_raw_page,
 )
-from bench.processes import BareBridge, Proxy, TcpTarget, Websockify
+from bench.processes import BareBridge, Proxy, Services, Websockify, allow_descriptors
 from tests.browser.conftest import QUIET
+from tests.host_python import HostPython
 from tests.machine import find_chromium
 from tests.servers import ROOT, ServerError, required
 
@@ -27,7 +31,8 @@ class Stage:
     Attributes:
         browser: The one browser.
         proxy: Our proxy.
-        peers: All of them; the first is what the others are compared with.
+        peers: All of them; the first is what the others are compared with, and the last shows what the
+            system itself does where no page has anything like it.
         versions: What was measured.
     """
 
@@ -54,10 +59,15 @@ class Stage:
         python.close()
         return times
 
+    def memory(self, count: int) -> dict[str, float]:
+        """Bytes for each of so many asyncio streams, by whose they are."""
+        return memory_of_streams(self.browser, self._services, wheel_name(), count)
+
     def _start(self, stack: ExitStack) -> None:
-        target = stack.enter_context(TcpTarget())
+        allow_descriptors()
+        services = self._services = stack.enter_context(Services())
         bridge = stack.enter_context(BareBridge())
-        websockify = stack.enter_context(Websockify(target))
+        websockify = stack.enter_context(Websockify(services))
         self.proxy = stack.enter_context(Proxy())
         chromium = stack.enter_context(sync_playwright()).chromium
         self.browser = chromium.launch(executable_path=required(find_chromium, "chromium"), args=QUIET)
@@ -68,10 +78,11 @@ class Stage:
         ours, _ = open_our_sockets(self.browser, self.proxy, wheel_name())
         own = open_own_sockets(self.browser, blank, bridge)
         self.peers = [
-            RawWebSocket("bridge", "raw WebSocket, bare bridge", bridge, target, raw),
-            PythonSockets("ours", "our Python sockets", self.proxy, target, ours),
-            RawWebSocket("websockify", "raw WebSocket, websockify", websockify, target, raw),
-            PythonSockets("pyodide", "Pyodide's own sockets", bridge, target, own),
+            RawWebSocket("bridge", "raw WebSocket, bare bridge", bridge, services, raw),
+            PythonSockets("ours", "our Python sockets", self.proxy, services, ours, modules=[SOCKETS, POSIX]),
+            RawWebSocket("websockify", "raw WebSocket, websockify", websockify, services, raw),
+            PythonSockets("pyodide", "Pyodide's own sockets", bridge, services, own, modules=[SOCKETS]),
+            PythonSockets("host", "Python on this machine", None, services, HostPython(), modules=[POSIX]),
         ]
         self.versions = {
             "Chromium": self.browser.version,

@@ -1,22 +1,27 @@
-"""The TCP services that every peer talks to, in a process of their own: faster than anything measured here.
+"""The services that every peer talks to, in a process of their own: faster than anything measured here.
 
 Prints the port of each as one line of JSON, and serves until it is stopped:
 
-- ``echo`` sends back what it receives;
+- ``echo`` sends back what it receives, over TCP and, at the same port, over UDP;
 - ``greeter`` sends one byte to whoever connects;
 - ``source`` is sent a number (8 bytes, big-endian) and answers with so many bytes;
-- ``sink`` is sent a number and then so many bytes, and confirms the last with one byte.
+- ``sink`` is sent a number and then so many bytes, and confirms the last with one byte;
+- ``visitors`` is sent three numbers: it makes so many connections to a port, some at once, and in each
+  sends one byte and waits for another; then it sends one byte itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import cast
 
 from bench.fast_loop import loop_factory
 
+HOST = "127.0.0.1"
 NUMBER_SIZE = 8
+DATAGRAM_MAX = 65507
 PIECE = bytes(1 << 20)
 
 
@@ -92,15 +97,44 @@ class Sink(asyncio.BufferedProtocol):
             self.transport.write(b"!")
 
 
+async def receive_visitors(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    port, count, at_once = [int.from_bytes(await reader.readexactly(NUMBER_SIZE)) for _ in range(3)]
+
+    async def visit() -> None:
+        for _ in range(count // at_once):
+            answer, question = await asyncio.open_connection(HOST, port)
+            question.write(b"?")
+            await answer.readexactly(1)
+            question.close()
+
+    await asyncio.gather(*(visit() for _ in range(at_once)))
+    writer.write(b"!")
+    writer.close()
+
+
+def answer_datagrams(server: socket.socket) -> None:
+    try:
+        while True:
+            server.sendto(*server.recvfrom(DATAGRAM_MAX))
+    except BlockingIOError:
+        return
+
+
 async def serve() -> None:
     loop = asyncio.get_running_loop()
     services = {"echo": Echo, "greeter": Greeter, "source": Source, "sink": Sink}
-    servers = {
-        name: await loop.create_server(protocol, "127.0.0.1", 0, backlog=1024)
-        for name, protocol in services.items()
-    }
-    print(json.dumps({name: server.sockets[0].getsockname()[1] for name, server in servers.items()}))
-    await asyncio.Event().wait()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.setblocking(False)
+        datagrams.bind((HOST, 0))
+        loop.add_reader(datagrams, answer_datagrams, datagrams)
+        ports = {"echo": datagrams.getsockname()[1]}
+        servers = {
+            name: await loop.create_server(protocol, HOST, ports.get(name, 0), backlog=1024)
+            for name, protocol in services.items()
+        }
+        servers["visitors"] = await asyncio.start_server(receive_visitors, HOST, 0)
+        print(json.dumps({name: server.sockets[0].getsockname()[1] for name, server in servers.items()}))
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

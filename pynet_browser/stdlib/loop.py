@@ -20,6 +20,7 @@ from pynet_browser.stdlib.endpoints import deferred
 from pynet_browser.stdlib.failures import checked
 from pynet_browser.stdlib.patches import Patches
 from pynet_browser.stdlib.selector import PageSelector
+from pynet_browser.stdlib.sendfile import send_by_socket, send_by_transport
 
 if TYPE_CHECKING:
     from asyncio import AbstractServer, BaseTransport, Handle, Transport
@@ -38,9 +39,7 @@ BORROWED: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "_create_connection_transport",
             "_create_server_getaddrinfo",
             "_ensure_resolved",
-            "_sendfile_fallback",
             "_sendfile_native",
-            "_sock_sendfile_fallback",
             "_sock_sendfile_native",
             "connect_accepted_socket",
             "sendfile",
@@ -119,6 +118,8 @@ def patch(patches: Patches, network: Network, names: Names) -> None:
     added: dict[str, object] = {
         "_add_callback": lambda self, handle: wiring(self).ready.append(handle),
         "_make_ssl_transport": _no_tls,
+        "_sendfile_fallback": send_by_transport,
+        "_sock_sendfile_fallback": send_by_socket,
         "_selector": property(lambda self: wiring(self).selector),
         "_stop_serving": _stop_serving,
         "_transports": property(lambda self: wiring(self).transports),

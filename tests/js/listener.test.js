@@ -288,6 +288,20 @@ suite("letting go", () => {
     assert.deepEqual([line.said(), listener.state], [[], "closed"]);
   });
 
+  test("in any way, or losing the network, wakes who waits to accept", () => {
+    for (const end of /** @type {((listener: Listener) => void)[]} */ ([
+      (listener) => listener.close(),
+      (listener) => listener.shutdown({ read: true }),
+      (listener) => hear(listener, "reset", { code: "ECONNRESET", message: "" }),
+    ])) {
+      const { listener } = listening();
+      let calls = 0;
+      listener.watch(READABLE, () => calls++);
+      end(listener);
+      assert.equal(calls, 1);
+    }
+  });
+
   test("of the writing end alone means nothing: there is none", () => {
     const { listener, line } = listening();
     listener.shutdown({ read: false });

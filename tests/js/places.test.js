@@ -180,6 +180,13 @@ suite("paths", () => {
     assert.equal(page.refusal(new Socket(1), "/here"), undefined);
   });
 
+  test("are given once, and the second leaves no file", () => {
+    const page = new PageNetwork();
+    const socket = page.bound(new Socket(1), "/here");
+    assert.equal(page.refusal(socket, "/there"), "EINVAL");
+    assert.deepEqual([...page.paths.files.keys()], ["/here"]);
+  });
+
   test("that cannot be are refused as files are", () => {
     const page = new PageNetwork();
     assert.equal(page.refusal(new Socket(1), "/nowhere/at/all"), "ENOENT");

@@ -8,6 +8,7 @@ What CPython itself says is of those calls whose words have been the same since 
 import contextlib
 import errno
 import fcntl
+import os
 import re
 import socket
 import struct
@@ -46,6 +47,13 @@ def _outcome(state, call, peers, *, blocking):
         except Exception as error:  # noqa: BLE001  whatever it is, it is the outcome
             return [type(error).__name__, _errno_name(error), _message(error)]
     return result if isinstance(result, str) else "ok"
+
+
+def _detached(sock):
+    descriptor = sock.detach()
+    if descriptor >= 0:
+        os.close(descriptor)
+    return str(descriptor >= 0)
 
 
 def _errno_name(error):
@@ -324,7 +332,7 @@ CALLS = {
     "set an option as text": lambda s, e: s.setsockopt("x", 1, 1),
     # the object itself
     "fileno": lambda s, e: str(s.fileno() >= 0),
-    "detach": lambda s, e: str(s.detach() >= 0),
+    "detach": lambda s, e: _detached(s),
     "dup": lambda s, e: s.dup().close(),
     "close": lambda s, e: s.close(),
     "set a negative timeout": lambda s, e: s.settimeout(-1),

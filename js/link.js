@@ -175,6 +175,25 @@ export class Link {
   }
 
   /**
+   * The oldest messages that are not acknowledged, sent before or not, in order: what an exchange takes along.
+   * They count as sent, and the acknowledgement that is owed as made.
+   * @param {number} limit bytes of them at most; but one message at least, unless it is 0
+   * @returns {Uint8Array[]}
+   */
+  outstanding(limit) {
+    if (this.#used > MESSAGE_HEADER) this.#seal();
+    this.#acknowledging();
+    let count = 0;
+    for (let size = 0; limit > 0 && count < this.#replay.length; count++) {
+      size += this.#replay[count].length;
+      if (count && size > limit) break;
+    }
+    const sentBefore = this.#replay.length - this.#sealed.length;
+    this.#sealed = this.#sealed.slice(Math.max(0, count - sentBefore));
+    return this.#replay.slice(0, count);
+  }
+
+  /**
    * Forget the messages up to `number`: the peer has them. Tells whether there were any.
    * @param {number} number
    */

@@ -14,9 +14,9 @@ import { LAYOUTS, VERSION, encodeFrame, encodeMessage, framesOf } from "./wire.j
  * @type {Record<string, {[event: string]: string}>}
  */
 export const TRANSITIONS = {
-  fresh: { attach: "attached", close: "closed" },
-  attached: { attach: "attached", lose: "detached", close: "closed" },
-  detached: { attach: "attached", close: "closed" },
+  fresh: { attach: "attached", exchange: "detached", close: "closed" },
+  attached: { attach: "attached", lose: "detached", exchange: "attached", close: "closed" },
+  detached: { attach: "attached", exchange: "detached", close: "closed" },
   closed: {},
 };
 

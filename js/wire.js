@@ -198,6 +198,13 @@ export const LAYOUTS = {
   ping: { kind: 0x05, fields: [["stamp", U64]] },
   pong: { kind: 0x06, fields: [["stamp", U64]] },
   unknown: { kind: 0x07, fields: [["kind", U8]] },
+  poll: {
+    kind: 0x08,
+    fields: [
+      ["wait", U32],
+      ["limit", U32],
+    ],
+  },
   connect: {
     kind: 0x10,
     fields: [

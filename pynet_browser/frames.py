@@ -35,6 +35,7 @@ __all__ = [
     "Open",
     "Option",
     "Ping",
+    "Poll",
     "Pong",
     "Refused",
     "Reset",
@@ -60,6 +61,7 @@ class Kind(IntEnum):
     PING = 0x05
     PONG = 0x06
     UNKNOWN = 0x07
+    POLL = 0x08
     CONNECT = 0x10
     CONNECTED = 0x11
     DATA = 0x12
@@ -230,6 +232,20 @@ class Unrecognized(Frame):
     """What a frame of a kind that is not known here is read as; it is answered with ``Unknown``."""
 
     kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Poll(Frame):
+    """Stands behind the greeting of an exchange over HTTP: what its answer is to hold, and when it is due.
+
+    ``wait`` is for how many ms the answer may be held back, ``limit`` how many bytes of messages it may have.
+    """
+
+    wait: int
+    limit: int
+
+    KIND = Kind.POLL
+    LAYOUT = (("wait", U32), ("limit", U32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +488,7 @@ FRAMES: dict[int, type[Frame]] = {
         Ping,
         Pong,
         Unknown,
+        Poll,
         Connect,
         Connected,
         Data,

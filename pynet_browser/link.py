@@ -150,6 +150,28 @@ class Link:
         self._sealed = []
         return tuple(self._replay)
 
+    def outstanding(self, limit: int) -> Sequence[bytes]:
+        """The oldest messages that are not acknowledged, sent before or not, in order.
+
+        It is what an exchange takes along. They count as sent, and the acknowledgement that is owed as made.
+
+        Args:
+            limit: bytes of them at most; but one message at least, unless it is 0.
+        """
+        if self._pending:
+            self._seal()
+        self._acknowledging()
+        chosen: list[bytes] = []
+        size = 0
+        for message in self._replay:
+            size += len(message)
+            if size > limit and (chosen or not limit):
+                break
+            chosen.append(message)
+        sent_before = len(self._replay) - len(self._sealed)
+        self._sealed = self._sealed[max(0, len(chosen) - sent_before) :]
+        return chosen
+
     def acknowledge(self, number: int) -> bool:
         """Forget the messages up to ``number``: the peer has them. Tells whether there were any.
 

@@ -25,6 +25,9 @@ const message = (number, body) => ({ number, ack: 0, body });
 const CALLS = {
   push: (link, { frame }) => link.push(bytesOf(frame)),
   take: (link, { now, gives }) => assert.deepEqual(messagesIn(link.take(now)), expectedMessages(gives)),
+  outstanding: (link, { limit, gives }) => {
+    assert.deepEqual(messagesIn(link.outstanding(limit)), expectedMessages(gives));
+  },
   replay: (link, { seen, gives }) => {
     assert.deepEqual(messagesIn(seen === undefined ? link.replay() : link.replay(seen)), expectedMessages(gives));
   },

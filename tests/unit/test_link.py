@@ -40,6 +40,8 @@ def perform(link: Link, step: dict[str, Any]) -> Any:
             return link.push(bytes_of(step["frame"]))
         case "take":
             return messages_in(link.take(now))
+        case "outstanding":
+            return messages_in(link.outstanding(step["limit"]))
         case "replay":
             return messages_in(link.replay(step["seen"]) if "seen" in step else link.replay())
         case "acknowledgement":
@@ -61,7 +63,7 @@ def result_of(step: dict[str, Any]) -> Any:
         if properties.get("ack_at") is not None:
             properties["ack_at"] = pytest.approx(properties["ack_at"] / 1000)
         return properties
-    if step["call"] in ("take", "replay", "acknowledgement"):
+    if step["call"] in ("take", "replay", "outstanding", "acknowledgement"):
         return [(number, ack, bytes_of(frames)) for number, ack, frames in step["gives"]]
     return step.get("gives")
 

@@ -82,6 +82,11 @@ class Link:
         return bool(self._pending or self._sealed)
 
     @property
+    def all_acknowledged(self) -> bool:
+        """Whether the peer has everything that was pushed."""
+        return not (self._pending or self._replay)
+
+    @property
     def unsent(self) -> int:
         """Bytes that wait to be taken."""
         return self._pending_size + sum(map(len, self._sealed))

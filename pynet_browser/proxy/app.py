@@ -65,7 +65,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     Serve it with ``access_log=None``: aiohttp's own log has whole URLs, the token among them.
     """
     # Imported here, since these modules import the keys above.
-    from pynet_browser.proxy.carriers import websocket
+    from pynet_browser.proxy.carriers import http, websocket
     from pynet_browser.proxy.sessions import Sessions
 
     app = web.Application(middlewares=[_log_access, _check_host])
@@ -79,6 +79,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sessions)
     app.router.add_get("/pynet", websocket.handle)
+    app.router.add_post("/pynet/http", http.handle)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)

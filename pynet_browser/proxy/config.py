@@ -80,6 +80,7 @@ class Config:
         connect_timeout: for resolving a name and making a connection, together.
         auth_timeout: for a new carrier to show its token.
         grace: how long a session without a carrier is kept.
+        keepalive: between signs of life on a quiet carrier; many routers forget one after a minute.
         pyodide: directory with a Pyodide distribution to serve; None looks for the one of a checkout.
         demo: whether to serve the demo and its built-in services.
         limits: see ``Limits``.
@@ -99,6 +100,7 @@ class Config:
     connect_timeout: float = 15.0
     auth_timeout: float = 5.0
     grace: float = 60.0
+    keepalive: float = 20.0
     pyodide: Path | None = None
     demo: bool = True
     limits: Limits = field(default_factory=Limits)
@@ -106,7 +108,7 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:  # noqa: PLR2004 - ports have 16 bits
             raise ConfigError(f"port must be within 0-65535, not {self.port}")
-        _require_positive(self, ["connect_timeout", "auth_timeout", "grace"])
+        _require_positive(self, ["connect_timeout", "auth_timeout", "grace", "keepalive"])
         if self.token is not None and not self.token:
             raise ConfigError("the token is empty; leave it out to have one made, or say --no-token")
         if self.token is None and self.public:
@@ -224,6 +226,7 @@ _READERS: _Readers = {
     "connect_timeout": _seconds,
     "auth_timeout": _seconds,
     "grace": _seconds,
+    "keepalive": _seconds,
     "pyodide": _directory,
     "demo": _flag,
 }

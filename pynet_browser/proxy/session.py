@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import socket as host_socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.link import Link
+from pynet_browser.proxy.carriage import Carriage
 from pynet_browser.proxy.endpoint import Endpoint, Request, reason
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.listener import Listener
@@ -46,7 +45,7 @@ from pynet_browser.wire import (
 if TYPE_CHECKING:
     from pynet_browser.proxy.sessions import Sessions
 
-__all__ = ["Carrier", "Ending", "Session"]
+__all__ = ["Session"]
 
 WINDOW_BUDGET = 32 << 20
 """Bytes that the windows of a session's sockets may grow by, together."""
@@ -54,32 +53,8 @@ WINDOW_BUDGET = 32 << 20
 ANSWERS_MAX = 1 << 20
 """Most bytes that a page may have answered or granted beyond what there is room for."""
 
-SEND_AHEAD = 512 * 1024
-"""Bytes that may wait for the carrier: enough to keep it busy; the rest waits at the hosts."""
-
 STILLBORN_MAX = 1024
 """Ids of sockets that could not be opened, remembered while the page may not have heard of it."""
-
-TRANSITIONS: dict[str, dict[str, str]] = {
-    "attached": {"attach": "attached", "lose": "detached", "end": "ended"},
-    "detached": {"attach": "attached", "end": "ended"},
-    "ended": {},
-}
-"""``detached``: no carrier, and the grace period runs."""
-
-
-Ending: TypeAlias = Literal["refused", "protocol", "ended", "replaced"]
-"""Why a carrier is closed."""
-
-
-class Carrier(Protocol):
-    """What a session asks of what moves its messages."""
-
-    def wake(self) -> None:
-        """Come and take what is to be sent."""
-
-    async def end(self, kind: Ending, reason: str, last: Frame | None = None) -> None:
-        """Stop carrying, after one ``last`` frame; takes seconds at most, whatever the peer does."""
 
 
 class Session:
@@ -89,6 +64,7 @@ class Session:
         name: what it is called, also in logs.
         key: the secret without which it cannot be resumed.
         link: its numbered messages.
+        carriage: what carries them.
         peer_window: credit that the page grants each new socket.
         policy: what it may reach, and where it may listen.
         scratch: where sockets read into; what is read is taken out before another reads.
@@ -102,15 +78,10 @@ class Session:
         self.budget = Budget(WINDOW_BUDGET)
         self.link = Link()
         self.link.peer_replay = peer_replay
+        self.carriage = Carriage(self, sessions.config.grace)
         self.policy = sessions.policy
         self.scratch = sessions.scratch
         self._sessions = sessions
-        self._state = "detached"
-        self._carrier: Carrier | None = None
-        self._greeting: list[bytes] = []
-        self._expiry: asyncio.TimerHandle | None = None
-        self._ack_timer: asyncio.TimerHandle | None = None
-        self._farewells: set[asyncio.Task[None]] = set()
         self._sockets: dict[int, Endpoint] = {}
         self._newest_socket = 0
         self._newest_own_socket = 0
@@ -124,76 +95,27 @@ class Session:
         self.heard_datagrams = Pace(limits.datagrams_per_second, limits.datagram_burst)
         self._requests = Requests(self, sessions.resolver, limits.resolves_per_session)
 
-    # ── Carriers ───────────────────────────────────────────────────────────────────────────────────
-
-    def attach(self, carrier: Carrier, seen: int, welcome: bytes) -> None:
-        """A carrier is let in and is now the one in use.
-
-        Args:
-            carrier: it.
-            seen: how many messages the page has received; those after it are sent again.
-            welcome: the message to send before all else.
-
-        Raises:
-            ProtocolError: the page cannot have seen so many.
-        """
-        self._greeting = [welcome, *self.link.replay(seen)]
-        self._turn("attach")
-        if self._expiry:
-            self._expiry.cancel()
-        if self._carrier:
-            self._dismiss(self._carrier, "replaced", "the session has a newer carrier")
-        self._carrier = carrier
-        self._room_changed()
-
-    def detach(self, carrier: Carrier) -> None:
-        """A carrier is gone."""
-        if carrier is not self._carrier or self._state != "attached":
-            return
-        self._turn("lose")
-        self._carrier = None
-        self._expiry = asyncio.get_running_loop().call_later(self._sessions.config.grace, self.end)
-
     def end(self, goodbye: Goaway | None = None) -> None:
-        """Close every socket and be forgotten; the carrier in use ends with ``goodbye``."""
-        if self._state == "ended":
+        """Close every socket and be forgotten; what carries the session ends with ``goodbye``."""
+        if self.carriage.over:
             return
-        self._turn("end")
-        for timer in (self._expiry, self._ack_timer):
-            if timer:
-                timer.cancel()
+        self.carriage.end(goodbye)
         for socket in list(self._sockets.values()):
             socket.abort()
         self._requests.cancel()
         self._account()
         self._sessions.forget(self)
-        carrier, self._carrier = self._carrier, None
-        if carrier:
-            kind: Ending = "protocol" if goodbye and goodbye.code == "protocol" else "ended"
-            self._dismiss(carrier, kind, goodbye.message if goodbye else "", goodbye)
-
-    async def ended(self) -> None:
-        """Wait until the page was told of the end."""
-        if self._farewells:
-            await asyncio.wait(self._farewells)
-
-    def _dismiss(self, carrier: Carrier, kind: Ending, reason: str, last: Frame | None = None) -> None:
-        farewell = asyncio.create_task(carrier.end(kind, reason, last))
-        self._farewells.add(farewell)
-        farewell.add_done_callback(self._farewells.discard)
 
     # ── Messages ───────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, carrier: Carrier) -> Iterable[bytes]:
-        """What ``carrier`` should send now; nothing if it is no longer the one in use."""
-        if carrier is not self._carrier:
-            return ()
-        greeting, self._greeting = self._greeting, []
-        messages = self.link.take(time.monotonic())
-        self._account()
-        self._room_changed()
-        self._acknowledge_in_time()
-        return itertools.chain(greeting, messages)
+    def resume(self, seen: int) -> None:
+        """The page greets, and has received so many messages.
+
+        Raises:
+            ProtocolError: it cannot have.
+        """
+        if self.link.acknowledge(seen):
+            self.taken()
 
     def receive(self, message: Message) -> None:
         """Take in a message from any carrier of this session.
@@ -201,7 +123,7 @@ class Session:
         Raises:
             ProtocolError: the session cannot go on.
         """
-        if self._state == "ended":
+        if self.carriage.over:
             raise ProtocolError("the session has ended")
         if self.link.acknowledge(message.ack):
             self._room_changed()
@@ -211,7 +133,7 @@ class Session:
                     self._dispatch(frame)
             if self.link.room < -ANSWERS_MAX:
                 raise ProtocolError("the page has more and more answered, and acknowledges nothing")
-            self._acknowledge_in_time()
+            self.carriage.acknowledge_in_time()
         self._account()
 
     def send(self, frame: Frame) -> None:
@@ -226,25 +148,7 @@ class Session:
 
     def _sending(self) -> None:
         self._account()
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._carrier:
-            self._carrier.wake()
-
-    def _acknowledge_in_time(self) -> None:
-        """See to it that an acknowledgement which finds no message to ride on is sent alone."""
-        ack_at = self.link.ack_at
-        if self.link.ack_due:
-            self._wake()
-        elif ack_at is not None and self._ack_timer is None:
-            delay = max(0.0, ack_at - time.monotonic())
-            self._ack_timer = asyncio.get_running_loop().call_later(delay, self._ack_time)
-
-    def _ack_time(self) -> None:
-        # If it is no longer owed, or owed later, nothing is sent, and `take` sets the timer anew.
-        self._ack_timer = None
-        self._wake()
+        self.carriage.wake()
 
     def _dispatch(self, frame: Frame) -> None:
         handler = self._HANDLERS.get(type(frame))
@@ -269,7 +173,7 @@ class Session:
         """
         if self._sessions.full and self.buffered > self._sessions.share:
             return 0
-        return min(self.link.room, SEND_AHEAD - self.link.unsent)
+        return min(self.link.room, self.carriage.ahead - self.link.unsent)
 
     def pause(self, socket: Endpoint) -> None:
         """Tell ``socket`` when there is room again."""
@@ -286,11 +190,15 @@ class Session:
     def released(self, size: int) -> None:
         """What was held has gone out."""
         self._held -= size
+        self.taken()
+
+    def taken(self) -> None:
+        """Messages were taken to be sent, or have arrived: there may be room."""
         self._account()
         self._room_changed()
 
     def _account(self) -> None:
-        buffered = self.buffered if self._state != "ended" else 0
+        buffered = 0 if self.carriage.over else self.buffered
         change, self._accounted = buffered - self._accounted, buffered
         if change:
             self._sessions.account(change)
@@ -399,12 +307,6 @@ class Session:
 
     def _unknown(self, frame: Unknown) -> None:
         """The page is older than this proxy; whatever was told it was not needed."""
-
-    def _turn(self, event: str) -> None:
-        try:
-            self._state = TRANSITIONS[self._state][event]
-        except KeyError:
-            raise ProtocolError(f"{event!r} cannot happen to a session that is {self._state}") from None
 
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[Session, Any], None]]] = {
         Open: _open,

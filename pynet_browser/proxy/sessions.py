@@ -14,15 +14,12 @@ from pynet_browser.proxy import guard
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.policy import Policy
 from pynet_browser.proxy.resolver import Resolver
-from pynet_browser.proxy.session import Carrier, Session
+from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.tcp import READ_MAX
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import VERSION, Goaway, Hello, Welcome, encode_frame, encode_message
 
-__all__ = ["KEEPALIVE", "GreetingError", "Sessions"]
-
-KEEPALIVE = 20.0
-"""Seconds between signs of life on a quiet carrier: below the minute after which many routers forget it."""
+__all__ = ["GreetingError", "Sessions"]
 
 
 class GreetingError(Exception):
@@ -88,8 +85,8 @@ class Sessions:
         finally:
             self._unauthenticated -= 1
 
-    def greet(self, hello: Hello, carrier: Carrier) -> Session:
-        """Let a carrier in: to a new session, or to the one it names.
+    def admit(self, hello: Hello) -> Session:
+        """Whom a greeting lets in: to a new session, or to the one it names.
 
         Raises:
             GreetingError: it may not come in.
@@ -103,7 +100,15 @@ class Sessions:
                 f"install pynet-browser {__version__} in the page, or the page's version here",
             )
         session = self._resumed(hello) if hello.session else self._created(hello)
-        # Read before messages are sent again: the peer learns what arrived until now.
+        try:
+            session.resume(hello.seen)
+        except ProtocolError as error:
+            session.end()
+            raise GreetingError("session", f"the session cannot be resumed: {error}") from error
+        return session
+
+    def welcome(self, session: Session) -> bytes:
+        """The message that answers a greeting; it says what has arrived until now."""
         welcome = Welcome(
             0,
             VERSION,
@@ -113,18 +118,11 @@ class Sessions:
             WINDOW_INITIAL,
             session.link.replay_limit,
             int(self.config.grace * 1000),
-            int(KEEPALIVE * 1000),
+            int(self.config.keepalive * 1000),
             (),
             f"pynet-browser/{__version__}",
         )
-        try:
-            session.attach(
-                carrier, hello.seen, encode_message(0, session.link.received, [encode_frame(welcome)])
-            )
-        except ProtocolError as error:
-            session.end()
-            raise GreetingError("session", f"the session cannot be resumed: {error}") from error
-        return session
+        return encode_message(0, session.link.received, [encode_frame(welcome)])
 
     def _created(self, hello: Hello) -> Session:
         if len(self._sessions) >= self.config.limits.sessions:
@@ -154,4 +152,4 @@ class Sessions:
         sessions = list(self._sessions.values())
         for session in sessions:
             session.end(Goaway(0, "shutdown", "the proxy was stopped"))
-        await asyncio.gather(*(session.ended() for session in sessions))
+        await asyncio.gather(*(session.carriage.ended() for session in sessions))

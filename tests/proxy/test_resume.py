@@ -276,9 +276,8 @@ async def test_a_page_that_is_back_in_time_may_stay(echo_server):
         assert await socket.recv() == b"hello"
 
 
-async def test_a_carrier_that_does_not_answer_pings_is_lost_and_its_session_is_not(echo_server, monkeypatch):
-    monkeypatch.setattr("pynet_browser.proxy.carriers.websocket.KEEPALIVE", 0.2)
-    async with running_proxy() as proxy:
+async def test_a_carrier_that_does_not_answer_pings_is_lost_and_its_session_is_not(echo_server):
+    async with running_proxy(keepalive=0.2) as proxy:
         tasks = asyncio.all_tasks()
         carrier = await Carrier.open(proxy.url)
         page = proxy.page()

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
-from pynet_browser.proxy.session import Ending, Session
-from pynet_browser.proxy.sessions import KEEPALIVE, GreetingError
+from pynet_browser.proxy.carriage import Ending
+from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
+from pynet_browser.proxy.session import Session
+from pynet_browser.proxy.sessions import GreetingError
 from pynet_browser.wire import (
     MESSAGE_HEADER,
     Frame,
     Goaway,
     Hello,
     MessageReader,
-    Ping,
-    Pong,
     Refused,
-    Unknown,
-    Unrecognized,
     encode_frame,
     encode_message,
     frames_of,
@@ -32,14 +30,14 @@ __all__ = ["SUBPROTOCOL", "handle"]
 
 SUBPROTOCOL = "pynet.v1"
 
-GREETING_MAX = 4096
-"""Most bytes of the first message."""
-
 CLOSE_TIMEOUT = 2.0
 """Seconds in which a peer must have taken the last frame and answered the close."""
 
 CLOSE_REASON_MAX = 123
 """Bytes of text that a close frame has room for (RFC 6455 §5.5)."""
+
+LEAVING = {WSCloseCode.OK, WSCloseCode.GOING_AWAY}
+"""With these a page says that it is done, or a browser that the page was left (RFC 6455 §7.4.1)."""
 
 CLOSE_CODES: dict[Ending, int] = {"refused": 4403, "protocol": 4400, "ended": 1001, "replaced": 4409}
 """Codes of the private range (RFC 6455 §7.4.2), after the HTTP codes of like meaning."""
@@ -53,7 +51,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
         compress=False,
-        heartbeat=KEEPALIVE,
+        heartbeat=config.keepalive,
         max_msg_size=config.limits.message_bytes + MESSAGE_HEADER.size + 1,
     )
     await socket.prepare(request)
@@ -64,7 +62,8 @@ async def handle(request: web.Request) -> web.StreamResponse:
             raise GreetingError(refusal.code, refusal.message)
         with sessions.unauthenticated():
             hello = await carrier.greeted(config.auth_timeout)
-            session = sessions.greet(hello, carrier)
+            session = sessions.admit(hello)
+        session.carriage.attach(carrier, sessions.welcome(session))
     except GreetingError as error:
         await carrier.end("refused", error.message, Refused(0, error.code, error.message))
     except ProtocolError as error:
@@ -103,7 +102,7 @@ class WebSocketCarrier:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 if last:
-                    await self._send(last)
+                    await self._send(encode_message(0, 0, [encode_frame(last)]))
                 await self._socket.close(code=CLOSE_CODES[kind], message=text)
         except TimeoutError:
             if self._transport:
@@ -134,45 +133,39 @@ class WebSocketCarrier:
         writer = asyncio.create_task(self._write(session))
         self.wake()
         try:
-            async for message in self._socket:
-                if message.type is WSMsgType.ERROR and not isinstance(message.data, WebSocketError):
-                    break  # the connection failed, and the page may come back on another
-                if message.type is not WSMsgType.BINARY:
-                    raise ProtocolError(f"the WebSocket brought no binary message: {message.data}")
-                await self._take(message.data, session)
+            await self._read(session)
         except ProtocolError as error:
             session.end(Goaway(0, "protocol", str(error)))
-            await session.ended()
+            await session.carriage.ended()
             await self.end("protocol", str(error))  # if it was not the one in use
         except Exception:
             # What was understood of the message, and what was not, is not known.
             session.end(Goaway(0, "internal", "the proxy failed; its log says more"))
-            await session.ended()
+            await session.carriage.ended()
             raise
         finally:
             writer.cancel()
-            session.detach(self)
+            session.carriage.detach(self)
 
-    async def _take(self, data: bytes, session: Session) -> None:
-        for message in self._reader.feed(data):
-            session.receive(message)
-            if message.number == 0:
-                for frame in frames_of(message.body):
-                    await self._answer(frame, session)
-
-    async def _answer(self, frame: Frame, session: Session) -> None:
-        """Answer a frame about the carrier or the session."""
-        match frame:
-            case Ping(stamp=stamp):
-                await self._send(Pong(0, stamp), session.link.received)
-            case Unrecognized(socket=socket, kind=kind):
-                await self._send(Unknown(socket, kind), session.link.received)
-            case Goaway():
-                session.end()
-            case Pong() | Unknown():
-                pass
-            case _:
-                raise ProtocolError(f"{type(frame).__name__} in a message without a number")
+    async def _read(self, session: Session) -> None:
+        while True:
+            message = await self._socket.receive()
+            match message.type:
+                case WSMsgType.CLOSE:
+                    if message.data in LEAVING and session.carriage.uses(self):
+                        session.end()
+                    return
+                case WSMsgType.CLOSING | WSMsgType.CLOSED:
+                    return
+                case WSMsgType.ERROR if not isinstance(message.data, WebSocketError):
+                    return  # the connection failed, and the page may come back on another
+                case WSMsgType.BINARY:
+                    for each in self._reader.feed(message.data):
+                        for answer in take_in(each, session):
+                            await self._send(answer)
+                    session.carriage.heard(self)
+                case _:
+                    raise ProtocolError(f"the WebSocket brought no binary message: {message.data}")
 
     # ── Writing ────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,10 +175,10 @@ class WebSocketCarrier:
             while True:
                 await self._awake.wait()
                 self._awake.clear()
-                for message in session.take(self):
+                for message in session.carriage.take(self):
                     await self._socket.send_bytes(message)
 
-    async def _send(self, frame: Frame, ack: int = 0) -> None:
-        """Send a frame about the session or the carrier, not numbered."""
+    async def _send(self, message: bytes) -> None:
+        """Send a message about the session or the carrier, not numbered."""
         with contextlib.suppress(ConnectionError):
-            await self._socket.send_bytes(encode_message(0, ack, [encode_frame(frame)]))
+            await self._socket.send_bytes(message)

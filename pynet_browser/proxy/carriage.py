@@ -1,0 +1,244 @@
+"""Who carries a session's messages: a WebSocket, exchanges over HTTP, or for a while nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from pynet_browser.errors import ProtocolError
+from pynet_browser.wire import Frame, Goaway
+
+if TYPE_CHECKING:
+    from pynet_browser.proxy.session import Session
+
+__all__ = ["Carriage", "Carrier", "Ending"]
+
+SEND_AHEAD = 512 * 1024
+"""Bytes that may wait for a WebSocket: enough to keep it busy; the rest waits at the hosts."""
+
+TRANSITIONS: dict[str, dict[str, str]] = {
+    "attached": {"attach": "attached", "lose": "detached", "end": "ended"},
+    "detached": {"attach": "attached", "end": "ended"},
+    "ended": {},
+}
+"""``detached``: no WebSocket and no exchange, and the grace period runs."""
+
+Ending: TypeAlias = Literal["refused", "protocol", "ended", "replaced"]
+"""Why a carrier is closed."""
+
+
+class Carrier(Protocol):
+    """What a session asks of what moves its messages."""
+
+    def wake(self) -> None:
+        """Come and take what is to be sent."""
+
+    def end(self, kind: Ending, reason: str, last: Frame | None = None) -> Coroutine[Any, Any, None]:
+        """Stop carrying, after one ``last`` frame; takes seconds at most, whatever the peer does."""
+
+
+class Carriage:
+    """What carries one session, and which of it takes the messages.
+
+    The WebSocket that attached last has them, unless an exchange *polls*: the newest one whose answer may
+    hold messages. A page that waits in one hears nothing else, so the WebSocket is *quiet* from then on until
+    the page shows on it that it listens again.
+
+    Args:
+        session: whose messages.
+        grace: seconds for which the session is kept while nobody carries it.
+    """
+
+    def __init__(self, session: Session, grace: float) -> None:
+        self._session = session
+        self._grace = grace
+        self._state = "detached"
+        self._socket: Carrier | None = None
+        self._greeting: list[bytes] = []  # of the WebSocket: what goes before all messages
+        self._again = False  # it is to send everything that was not acknowledged
+        self._quiet = False
+        self._exchanges: set[Carrier] = set()
+        self._polling: Carrier | None = None
+        self._limit = SEND_AHEAD  # of the last poll
+        self._expiry: asyncio.TimerHandle | None = None
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._farewells: set[asyncio.Task[None]] = set()
+
+    @property
+    def over(self) -> bool:
+        """Whether the session has ended."""
+        return self._state == "ended"
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges are under way."""
+        return len(self._exchanges)
+
+    @property
+    def ahead(self) -> int:
+        """Bytes that may wait to be taken: what keeps a WebSocket busy, or fills an answer."""
+        return SEND_AHEAD if self._socket and not self._quiet else self._limit
+
+    # ── Coming and going ───────────────────────────────────────────────────────────────────────────
+
+    def attach(self, socket: Carrier, welcome: bytes) -> None:
+        """A WebSocket is let in and is now the one in use.
+
+        Args:
+            socket: it.
+            welcome: the message to send before all else.
+        """
+        self._began()
+        for older in (self._socket, self._polling):
+            if older:
+                self._dismiss(older, "replaced", "the session has a newer carrier")
+        self._socket, self._polling = socket, None
+        self._greeting = [welcome]
+        self._again, self._quiet = True, False
+        self._limit = SEND_AHEAD
+        self._session.taken()
+
+    def detach(self, socket: Carrier) -> None:
+        """A WebSocket is gone."""
+        if socket is self._socket:
+            self._socket = None
+            self._ended()
+
+    def uses(self, socket: Carrier) -> bool:
+        """Whether it is the WebSocket in use."""
+        return socket is self._socket
+
+    def begin(self, exchange: Carrier, limit: int) -> None:
+        """An exchange is let in.
+
+        Args:
+            exchange: it.
+            limit: bytes of messages that its answer may hold; 0 if it only brings some.
+        """
+        self._began()
+        self._exchanges.add(exchange)
+        if not limit:
+            return
+        if self._polling:
+            self._dismiss(self._polling, "replaced", "the session has a newer exchange")
+        self._polling = exchange
+        self._quiet = True
+        self._limit = max(limit, SEND_AHEAD)
+        self._session.taken()
+
+    def finish(self, exchange: Carrier, *, answered: bool) -> None:
+        """An exchange is over; a page that was not ``answered`` listens elsewhere, or will ask again."""
+        self._exchanges.discard(exchange)
+        if exchange is self._polling:
+            self._polling = None
+            if not answered:
+                self._again = True
+                self._speak()
+        self._ended()
+
+    def heard(self, socket: Carrier) -> None:
+        """Something came on a WebSocket. While an exchange polls it was sent before, and shows nothing."""
+        if self._quiet and socket is self._socket and self._polling is None:
+            self._speak()
+
+    def end(self, goodbye: Goaway | None) -> None:
+        """The session is over: whatever carries it ends, with ``goodbye``."""
+        self._turn("end")
+        for timer in (self._expiry, self._ack_timer):
+            if timer:
+                timer.cancel()
+        kind: Ending = "protocol" if goodbye and goodbye.code == "protocol" else "ended"
+        for carrier in (self._socket, *self._exchanges):
+            if carrier:
+                self._dismiss(carrier, kind, goodbye.message if goodbye else "", goodbye)
+        self._socket = self._polling = None
+
+    async def ended(self) -> None:
+        """Wait until the page was told of the end."""
+        if self._farewells:
+            await asyncio.wait(self._farewells)
+
+    def _began(self) -> None:
+        self._turn("attach")
+        if self._expiry:
+            self._expiry.cancel()
+            self._expiry = None
+
+    def _ended(self) -> None:
+        if self._state == "attached" and not self._socket and not self._exchanges:
+            self._turn("lose")
+            self._expiry = asyncio.get_running_loop().call_later(self._grace, self._session.end)
+
+    def _speak(self) -> None:
+        self._quiet = False
+        self.wake()
+
+    def _dismiss(self, carrier: Carrier, kind: Ending, reason: str, last: Frame | None = None) -> None:
+        farewell = asyncio.create_task(carrier.end(kind, reason, last))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
+
+    def _turn(self, event: str) -> None:
+        try:
+            self._state = TRANSITIONS[self._state][event]
+        except KeyError:
+            raise ProtocolError(f"{event!r} cannot happen to a session that is {self._state}") from None
+
+    # ── Messages ───────────────────────────────────────────────────────────────────────────────────
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        carrier = self._polling or (None if self._quiet else self._socket)
+        if carrier:
+            carrier.wake()
+
+    def take(self, socket: Carrier) -> Iterator[bytes]:
+        """What a WebSocket should send now, for as long as it is the one to send."""
+        if socket is not self._socket:
+            return
+        greeting, self._greeting = self._greeting, []
+        yield from greeting
+        if self._silences(socket):
+            return
+        link = self._session.link
+        again = link.replay() if self._again else ()
+        self._again = False
+        messages = itertools.chain(again, link.take(time.monotonic()))
+        self._session.taken()
+        self.acknowledge_in_time()
+        for message in messages:
+            if self._silences(socket):
+                self._again = True
+                return
+            yield message
+
+    def _silences(self, socket: Carrier) -> bool:
+        return self._quiet or socket is not self._socket
+
+    def due(self, exchange: Carrier) -> bool:
+        """Whether an exchange should be answered now."""
+        link = self._session.link
+        return exchange is not self._polling or not link.all_acknowledged or link.ack_due
+
+    def answer(self, exchange: Carrier, limit: int) -> list[bytes]:
+        """What the answer of an exchange should hold behind ``welcome``."""
+        messages = self._session.link.outstanding(limit if exchange is self._polling else 0)
+        self._session.taken()
+        return [*messages]
+
+    def acknowledge_in_time(self) -> None:
+        """See to it that an acknowledgement which finds no message to ride on is sent alone."""
+        ack_at = self._session.link.ack_at
+        if self._session.link.ack_due:
+            self.wake()
+        elif ack_at is not None and self._ack_timer is None:
+            delay = max(0.0, ack_at - time.monotonic())
+            self._ack_timer = asyncio.get_running_loop().call_later(delay, self._ack_time)
+
+    def _ack_time(self) -> None:
+        # If it is no longer owed, or owed later, nothing is sent, and `take` sets the timer anew.
+        self._ack_timer = None
+        self.wake()

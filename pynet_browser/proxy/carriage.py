@@ -58,6 +58,8 @@ class Carriage:
         self._state = "detached"
         self._socket: Carrier | None = None
         self._greeting: list[bytes] = []  # of the WebSocket: what goes before all messages
+        self._notice: list[bytes] = []  # what whoever carries the session is told
+        self._told = True  # in an answer
         self._again = False  # it is to send everything that was not acknowledged
         self._quiet = False
         self._exchanges: set[Carrier] = set()
@@ -96,7 +98,7 @@ class Carriage:
             if older:
                 self._dismiss(older, "replaced", "the session has a newer carrier")
         self._socket, self._polling = socket, None
-        self._greeting = [welcome]
+        self._greeting = [welcome, *self._notice]
         self._again, self._quiet = True, False
         self._limit = SEND_AHEAD
         self._session.taken()
@@ -143,6 +145,14 @@ class Carriage:
         """Something came on a WebSocket. While an exchange polls it was sent before, and shows nothing."""
         if self._quiet and socket is self._socket and self._polling is None:
             self._speak()
+
+    def announce(self, notice: bytes) -> None:
+        """Tell whoever carries the session, now or later, a message that is not numbered."""
+        self._notice, self._told = [notice], False
+        self._greeting.append(notice)
+        for carrier in (self._socket, self._polling):
+            if carrier:
+                carrier.wake()
 
     def end(self, goodbye: Goaway | None) -> None:
         """The session is over: whatever carries it ends, with ``goodbye``."""
@@ -221,13 +231,14 @@ class Carriage:
     def due(self, exchange: Carrier) -> bool:
         """Whether an exchange should be answered now."""
         link = self._session.link
-        return exchange is not self._polling or not link.all_acknowledged or link.ack_due
+        return exchange is not self._polling or not self._told or not link.all_acknowledged or link.ack_due
 
     def answer(self, exchange: Carrier, limit: int) -> list[bytes]:
         """What the answer of an exchange should hold behind ``welcome``."""
         messages = self._session.link.outstanding(limit if exchange is self._polling else 0)
         self._session.taken()
-        return [*messages]
+        self._told = True
+        return [*self._notice, *messages]
 
     def acknowledge_in_time(self) -> None:
         """See to it that an acknowledgement which finds no message to ride on is sent alone."""

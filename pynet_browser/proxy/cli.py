@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pynet_browser import __version__
@@ -23,6 +24,9 @@ from pynet_browser.proxy.addresses import bracketed
 from pynet_browser.proxy.allocator import keep_freed_memory
 from pynet_browser.proxy.config import Config, ConfigError
 from pynet_browser.proxy.policy import Rule
+
+if TYPE_CHECKING:
+    from pynet_browser.proxy.sessions import Sessions
 
 __all__ = ["main"]
 
@@ -96,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(parser, "--allow", "RULE", "allow", "what pages may connect to")
     _add_list(parser, "--deny", "RULE", "deny", "what pages may not connect to")
     _add_list(parser, "--listen", "RULE", "listen", "where pages may listen (default: nowhere)")
+    parser.add_argument(
+        "--drain",
+        type=float,
+        metavar="SECONDS",
+        help="how long sockets may go on when it is stopped (default: 5)",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with these options and limits")
     parser.add_argument("--pyodide", metavar="DIR", help="directory with a Pyodide distribution to serve")
     parser.add_argument(
@@ -128,7 +138,7 @@ async def _serve(config: Config) -> None:
     try:
         from aiohttp import web
 
-        from pynet_browser.proxy.app import POLICY, create_app
+        from pynet_browser.proxy.app import POLICY, SESSIONS, create_app
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pynet_browser"):
             raise
@@ -136,10 +146,14 @@ async def _serve(config: Config) -> None:
             f"the proxy needs {error.name}; install it with: pip install 'pynet-browser[proxy]'"
         ) from error
 
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def told_to_stop() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, told_to_stop)
 
     listeners = _listen(config.host, config.port)
     config = replace(config, port=listeners[0].getsockname()[1])
@@ -152,8 +166,22 @@ async def _serve(config: Config) -> None:
             await web.SockSite(runner, listener).start()
         _announce(config)
         await stop.wait()
+        await _drain(app[SESSIONS], config.drain, hurry)
     finally:
         await runner.cleanup()
+
+
+async def _drain(sessions: Sessions, longest: float, hurry: asyncio.Event) -> None:
+    """Waits until pages are done with their sockets, at most so many seconds, or until told to hurry."""
+    sessions.drain()
+    if sessions.idle or not longest:
+        return
+    what = f"pages to finish (open sockets: {sessions.sockets})"
+    print(f"Waiting up to {longest:g} s for {what}. Ctrl-C stops at once.", flush=True)
+    waiting = [asyncio.create_task(sessions.drained()), asyncio.create_task(hurry.wait())]
+    await asyncio.wait(waiting, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

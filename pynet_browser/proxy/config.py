@@ -81,6 +81,7 @@ class Config:
         auth_timeout: for a new carrier to show its token.
         grace: how long a session without a carrier is kept.
         keepalive: between signs of life on a quiet carrier; many routers forget one after a minute.
+        drain: how long open sockets may go on when the proxy is told to stop; 0 ends them at once.
         pyodide: directory with a Pyodide distribution to serve; None looks for the one of a checkout.
         demo: whether to serve the demo and its built-in services.
         limits: see ``Limits``.
@@ -101,6 +102,7 @@ class Config:
     auth_timeout: float = 5.0
     grace: float = 60.0
     keepalive: float = 20.0
+    drain: float = 5.0
     pyodide: Path | None = None
     demo: bool = True
     limits: Limits = field(default_factory=Limits)
@@ -109,6 +111,8 @@ class Config:
         if not 0 <= self.port <= 65535:  # noqa: PLR2004 - ports have 16 bits
             raise ConfigError(f"port must be within 0-65535, not {self.port}")
         _require_positive(self, ["connect_timeout", "auth_timeout", "grace", "keepalive"])
+        if not 0 <= self.drain < math.inf:
+            raise ConfigError(f"drain must be 0 or more and finite, not {self.drain}")
         if self.token is not None and not self.token:
             raise ConfigError("the token is empty; leave it out to have one made, or say --no-token")
         if self.token is None and self.public:
@@ -227,6 +231,7 @@ _READERS: _Readers = {
     "auth_timeout": _seconds,
     "grace": _seconds,
     "keepalive": _seconds,
+    "drain": _seconds,
     "pyodide": _directory,
     "demo": _flag,
 }

@@ -41,6 +41,10 @@ class Requests:
         self._waiting: set[asyncio.Task[None]] = set()
         self._last: dict[int, asyncio.Task[None]] = {}  # of those that wait about one socket
 
+    def __len__(self) -> int:
+        """How many wait for an answer."""
+        return len(self._waiting)
+
     def ask(self, frame: Resolve | Reverse) -> None:
         """Answer what is about names."""
         if self._may_wait(frame, "EAI_AGAIN"):

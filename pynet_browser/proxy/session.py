@@ -164,6 +164,11 @@ class Session:
         return self.link.buffered + self._held
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost if the session ended now."""
+        return not (self._sockets or self._requests) and self.link.all_acknowledged
+
+    @property
     def room(self) -> int:
         """Bytes that sockets may still pass on to the page.
 

@@ -21,6 +21,9 @@ from pynet_browser.wire import VERSION, Goaway, Hello, Welcome, encode_frame, en
 
 __all__ = ["GreetingError", "Sessions"]
 
+IDLE_CHECK = 0.02
+"""Seconds between looks at whether all sessions are idle, while the proxy stops."""
+
 
 class GreetingError(Exception):
     """A carrier's greeting is refused.
@@ -53,6 +56,7 @@ class Sessions:
         """Where sockets read into, one at a time."""
         self._sessions: dict[str, Session] = {}
         self._unauthenticated = 0
+        self._draining = False
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -125,6 +129,8 @@ class Sessions:
         return encode_message(0, session.link.received, [encode_frame(welcome)])
 
     def _created(self, hello: Hello) -> Session:
+        if self._draining:
+            raise GreetingError("busy", "the proxy is stopping")
         if len(self._sessions) >= self.config.limits.sessions:
             raise GreetingError(
                 "busy", f"the proxy has {len(self._sessions)} sessions, the most it allows (limits.sessions)"
@@ -146,6 +152,23 @@ class Sessions:
     def forget(self, session: Session) -> None:
         """A session has ended."""
         self._sessions.pop(session.name, None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost if every session ended now."""
+        return all(session.idle for session in self._sessions.values())
+
+    def drain(self) -> None:
+        """Let no new session begin, and tell every page that the proxy will stop."""
+        self._draining = True
+        notice = encode_message(0, 0, [encode_frame(Goaway(0, "drain", "the proxy is about to stop"))])
+        for session in self._sessions.values():
+            session.carriage.announce(notice)
+
+    async def drained(self) -> None:
+        """Wait until no session has anything left to do."""
+        while not self.idle:  # noqa: ASYNC110 - asked for once, so nothing announces it
+            await asyncio.sleep(IDLE_CHECK)
 
     async def close(self) -> None:
         """End every session: the proxy stops."""

@@ -66,6 +66,9 @@ def test_a_public_proxy_needs_a_token(host):
         ({"port": 65536}, "port must be within 0-65535, not 65536"),
         ({"token": ""}, "the token is empty"),
         ({"grace": 0.0}, "grace must be more than 0 and finite, not 0.0"),
+        ({"keepalive": 0.0}, "keepalive must be more than 0 and finite, not 0.0"),
+        ({"drain": -1.0}, "drain must be 0 or more and finite, not -1.0"),
+        ({"drain": float("inf")}, "drain must be 0 or more and finite, not inf"),
         ({"connect_timeout": float("nan")}, "connect_timeout must be more than 0 and finite, not nan"),
         ({"auth_timeout": float("inf")}, "auth_timeout must be more than 0 and finite, not inf"),
     ],
@@ -94,6 +97,8 @@ def test_a_file_gives_every_value(toml, tmp_path):
         connect_timeout = 3
         auth_timeout = 1.5
         grace = 10
+        keepalive = 25
+        drain = 0
         pyodide = "{tmp_path.as_posix()}"
         demo = false
         [limits]
@@ -112,6 +117,8 @@ def test_a_file_gives_every_value(toml, tmp_path):
         connect_timeout=3.0,
         auth_timeout=1.5,
         grace=10.0,
+        keepalive=25.0,
+        drain=0.0,
         pyodide=tmp_path,
         demo=False,
         limits=Limits(sessions=7),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pynet_browser import fields, frames, link, window, wire
+from pynet_browser.proxy.carriers import incoming
 from tests.unit.vectors import ROOT, bytes_of, vectors
 
 TEXT = (ROOT / "docs" / "protocol.md").read_text("utf-8")
@@ -80,7 +81,7 @@ def test_the_sizes_and_times_are_those_of_the_code():
         wire.FRAME_HEADER.size,
         wire.MESSAGE_MAX,
         link.MESSAGE_TARGET,
-        4096,  # the WebSocket carrier's own
+        incoming.GREETING_MAX,
         2**16 - 1,
         link.REPLAY_LIMIT,
         link.MESSAGES_UNDER_WAY,

@@ -6,12 +6,13 @@
 import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
 import { Listener } from "./listener.js";
+import { probe, surroundings } from "./probe.js";
 import { AF_UNIX, PROTOCOLS, SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
 import { forC } from "./sockfs/opensocket.js";
 import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
 
-export { missingParts };
+export { missingParts, probe, surroundings };
 
 /**
  * @typedef {import("./endpoint.js").Answered} Answered

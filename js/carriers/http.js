@@ -18,7 +18,7 @@ export const BODY_MAX = 1 << 20;
 const LENGTH_MAX = ANSWER_MAX + (2 << 20);
 
 /** Answers with these statuses are messages; any other is not our proxy's. */
-const STATUSES = new Set([200, 400, 403]);
+export const STATUSES = new Set([200, 400, 403]);
 
 const MEDIA_TYPE = "text/plain";
 
@@ -149,7 +149,19 @@ export function sayLast(url, messages) {
  * @returns {Promise<Uint8Array>}
  */
 async function post(url, body, signal) {
-  const response = await fetch(url, {
+  const response = await ask(url, body, signal);
+  if (!STATUSES.has(response.status)) throw new Error(`HTTP status ${response.status}`);
+  return contentOf(response);
+}
+
+/**
+ * The request of an exchange.
+ * @param {string} url
+ * @param {Uint8Array} body
+ * @param {AbortSignal} signal
+ */
+export function ask(url, body, signal) {
+  return fetch(url, {
     method: "POST",
     headers: { "Content-Type": MEDIA_TYPE },
     body: /** @type {Uint8Array<ArrayBuffer>} */ (body),
@@ -158,7 +170,14 @@ async function post(url, body, signal) {
     redirect: "error",
     signal,
   });
-  if (!STATUSES.has(response.status)) throw new Error(`HTTP status ${response.status}`);
+}
+
+/**
+ * What an answer holds.
+ * @param {Response} response
+ * @throws {Error} it is longer than any of our proxy's
+ */
+export async function contentOf(response) {
   /** @type {Uint8Array[]} */
   const pieces = [];
   let length = 0;

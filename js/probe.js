@@ -86,8 +86,10 @@ class Probe {
       const [http, health] = await Promise.all([this.#exchange(), this.#health()]);
       const synchronous = this.#exchangeNow(http.outcome === "welcome");
       const roundTrips = await this.#roundTrips();
-      const host = await this.#reachHost();
-      return { webSocket, greeting, http, health, synchronous, roundTrips, host, forbidden: forbidden.seen };
+      const reached = await this.#reachHost();
+      const permissions = await localPermissions(); // asked for by what was tried
+      const found = { webSocket, greeting, http, health, synchronous, roundTrips, reached, permissions };
+      return { ...found, forbidden: forbidden.seen };
     } finally {
       forbidden.end();
       await this.#leave();
@@ -107,7 +109,7 @@ class Probe {
     try {
       this.#line = new Line(this.#question.url, this.#session);
     } catch (error) {
-      return { outcome: "forbidden", message: said(error) };
+      return { outcome: "barred", message: said(error) };
     }
     const event = await this.#line.next(since + STEP_TIME);
     if (event.type !== "open") this.#hangUp();
@@ -125,12 +127,9 @@ class Probe {
       return { outcome: "unsayable", message: said(error) }; // what fits in no greeting
     }
     const answer = await this.#line.next(since + STEP_TIME);
-    if (answer.type !== "welcome") {
-      this.#hangUp();
-      return { ...answer, outcome: answer.type };
-    }
-    this.#session.attach(answer);
-    return { outcome: "welcome", agent: answer.agent, ms: now() - since };
+    if (answer.type === "welcome") this.#session.attach(answer);
+    else this.#hangUp();
+    return { ...greeted(answer), ms: now() - since };
   }
 
   #hangUp() {
@@ -175,7 +174,7 @@ class Probe {
         }
         const [frame] = framesOf(message.body);
         if (frame?.type === "welcome") this.#session.exchanged(frame);
-        if (frame) finding = { outcome: frame.type, code: frame.code, message: frame.message, agent: frame.agent };
+        if (frame && GREETINGS.has(frame.type)) finding = greeted(frame);
       }
     } catch (error) {
       return { outcome: "foreign", message: said(error) };
@@ -284,11 +283,16 @@ class Probe {
   }
 }
 
+/** What begins the answer of an exchange. */
+const GREETINGS = new Set(["welcome", "refused", "goaway"]);
+
 /** After these nothing comes. */
 const ENDS = new Set(["closed", "late", "foreign", "goaway"]);
 
 /** @type {Finding} */
 const SKIPPED = { outcome: "skipped" };
+
+const CLOSED = { type: "closed", code: "1006", message: "" };
 
 /** A WebSocket, and one after the other what happens to it: `open`, frames, `foreign`, `closed`. */
 class Line {
@@ -306,6 +310,8 @@ class Line {
     this.webSocket = new WebSocket(url, SUBPROTOCOL);
     this.webSocket.binaryType = "arraybuffer";
     this.webSocket.onopen = () => this.#add({ type: "open" });
+    // Where a policy of the page forbids it, Chromium lets no close follow.
+    this.webSocket.onerror = () => this.webSocket.readyState === WebSocket.CLOSED && this.#add(CLOSED);
     this.webSocket.onclose = ({ code, reason }) => this.#add({ type: "closed", code: String(code), message: reason });
     this.webSocket.onmessage = ({ data }) => {
       try {
@@ -392,6 +398,22 @@ function watchPolicy(url) {
   };
   globalThis.addEventListener?.("securitypolicyviolation", notice);
   return watch;
+}
+
+/** What a greeting was answered with; the key of a session is a secret. @param {Frame} frame @returns {Finding} */
+function greeted({ type, code, message, agent }) {
+  return { outcome: type, code, message, agent };
+}
+
+/** Whether this page may reach servers of this machine and of the local network, where the browser tells that. */
+async function localPermissions() {
+  /** @type {Record<string, string>} */
+  const states = {};
+  for (const name of ["loopback-network", "local-network"]) {
+    const asked = navigator.permissions?.query({ name: /** @type {PermissionName} */ (name) });
+    states[name] = (await asked?.catch(() => null))?.state ?? "";
+  }
+  return states;
 }
 
 /** @param {Frame} frame */

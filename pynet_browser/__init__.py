@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from pynet_browser.diagnosis import Diagnosis, DiagnosisStep
 from pynet_browser.errors import (
     BlockingError,
     NotInBrowserError,
@@ -28,12 +29,14 @@ from pynet_browser.errors import (
     SlowWaitingWarning,
     UnsupportedRuntimeError,
 )
-from pynet_browser.runtime import Network, can_suspend, open_network, open_network_sync
+from pynet_browser.runtime import Network, can_suspend, examine, open_network, open_network_sync
 from pynet_browser.status import SocketStatus, Status
 from pynet_browser.stdlib.patches import Patches
 
 __all__ = [
     "BlockingError",
+    "Diagnosis",
+    "DiagnosisStep",
     "NotInBrowserError",
     "PolicyError",
     "ProtocolError",
@@ -45,6 +48,7 @@ __all__ = [
     "SocketStatus",
     "Status",
     "UnsupportedRuntimeError",
+    "diagnose",
     "install",
     "install_sync",
     "status",
@@ -61,6 +65,8 @@ Blocking: TypeAlias = Literal["auto", "jspi", "xhr"]
 WAYS = ("auto", "jspi", "xhr")
 
 _network: Network | None = None
+_way: tuple[str, str, Blocking] = ("", "", "auto")
+"""Address and token of its proxy, and how its blocking calls wait."""
 _patches = Patches()
 
 
@@ -89,7 +95,8 @@ async def install(url: str | None, *, token: str | None = None, blocking: Blocki
         ValueError: ``url`` is no address of a proxy; ``blocking`` is none of these.
     """
     address, found = _arguments(url, token, blocking)
-    _mount(await open_network(address, found, AGENT, blocking, _hint_at(blocking)))
+    network = await open_network(address, found, AGENT, blocking, _hint_at(blocking))
+    _mount(network, (address, found, blocking))
 
 
 def install_sync(url: str | None, *, token: str | None = None, blocking: Blocking = "auto") -> None:
@@ -114,7 +121,8 @@ def install_sync(url: str | None, *, token: str | None = None, blocking: Blockin
     address, found = _arguments(url, token, blocking)
     if address and blocking == "jspi" and not can_suspend():
         raise BlockingError("install_sync")
-    _mount(open_network_sync(address, found, AGENT, blocking, _hint_at(blocking)))
+    network = open_network_sync(address, found, AGENT, blocking, _hint_at(blocking))
+    _mount(network, (address, found, blocking))
 
 
 def _arguments(url: str | None, token: str | None, blocking: str) -> tuple[str, str]:
@@ -141,13 +149,13 @@ def _hint_at(blocking: str) -> Callable[[], None]:
     return hint
 
 
-def _mount(network: Network) -> None:
+def _mount(network: Network, way: tuple[str, str, Blocking]) -> None:
     """Have the standard modules use it, in place of another."""
-    global _network
+    global _network, _way
     uninstall()
     from pynet_browser.stdlib import datagrams, endpoints, local, loop, names, options, select, socket
 
-    _network = network
+    _network, _way = network, way
     network.mount()
     look_ups = names.Names(network)
     names.patch(_patches, look_ups)
@@ -162,11 +170,11 @@ def uninstall() -> None:
 
     Without a network there is nothing to do.
     """
-    global _network
+    global _network, _way
     if _network is None:
         return
     _patches.undo()
-    network, _network = _network, None
+    network, _network, _way = _network, None, ("", "", "auto")
     network.close()
 
 
@@ -175,6 +183,51 @@ def status() -> Status:
     if _network is None:
         return Status()
     return Status.of(_network.status())
+
+
+def diagnose(
+    url: str | None = None, *, token: str | None = None, host: str | None = None, port: int | None = None
+) -> Coroutine[Any, Any, Diagnosis]:
+    """Find out step by step what works here, and what to do about what does not.
+
+    ``print(await pynet_browser.diagnose())`` shows it as text, and a notebook as a table. It looks at this
+    Python, this browser and this page, reaches the proxy by a WebSocket and by HTTP, greets it, and measures
+    round trips, all in a session of its own: a network that is installed is not touched, and none need be.
+    How blocking calls wait is told for where ``diagnose()`` was called. All this takes a moment where all is
+    well, and some seconds where answers fail to come.
+
+    Args:
+        url: where the proxy is, as for ``install``; None for that of the network that is installed.
+        token: the proxy's token, if the address does not hold it.
+        host: what the proxy is to connect to, by name or address; the connection is closed at once.
+        port: its port.
+
+    Returns:
+        To be awaited: the diagnosis. What is wrong is said in it, not raised.
+
+    Raises:
+        ValueError: ``host`` without ``port`` or the other way round, or a port that is none.
+    """
+    if (host is None) != (port is None):
+        raise ValueError("host and port belong together")
+    if port is not None and not 0 < port < 1 << 16:
+        raise ValueError(f"{port} is no port")
+    return _diagnose(url, token, host or "", port or 0, suspends=can_suspend())
+
+
+async def _diagnose(url: str | None, token: str | None, host: str, port: int, *, suspends: bool) -> Diagnosis:
+    installed = _network is not None
+    address, found, blocking = _way
+    invalid = ""
+    if url is not None:
+        try:
+            address, found = proxy_address(url)
+        except ValueError:
+            address, invalid = "", url
+    blocks = blocking == "xhr" or (blocking == "auto" and not suspends)
+    report = await examine(address, found if token is None else token, AGENT, host, port, blocks=blocks)
+    report |= {"address": address, "invalid": invalid, "installed": installed, "host": host, "port": port}
+    return Diagnosis.of(report | {"suspends": suspends, "blocking": blocking})
 
 
 def proxy_address(url: str) -> tuple[str, str]:

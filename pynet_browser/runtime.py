@@ -21,7 +21,7 @@ from pynet_browser.errors import (
     UnsupportedRuntimeError,
 )
 
-__all__ = ["Network", "Reply", "Watchlist", "can_suspend", "open_network", "open_network_sync"]
+__all__ = ["Network", "Reply", "Watchlist", "can_suspend", "examine", "open_network", "open_network_sync"]
 
 IN_PAGE = sys.platform == "emscripten"
 
@@ -236,6 +236,8 @@ class Network:
 
 def can_suspend() -> bool:
     """Whether Python was entered so that it may be suspended."""
+    if not IN_PAGE:
+        return False
     from pyodide.ffi import can_run_sync
 
     return bool(can_run_sync())
@@ -288,10 +290,9 @@ def _page_side(
     if not IN_PAGE:
         raise NotInBrowserError("pynet_browser.install")
     import pyodide_js
-    from pyodide.code import run_js
     from pyodide.ffi import create_proxy, to_js
 
-    exports = run_js(resources.files("pynet_browser").joinpath("pynet.js").read_text("utf-8"))
+    exports = _exports()
     module = pyodide_js._module
     missing = exports.missingParts(module).to_py()
     if missing:
@@ -309,6 +310,39 @@ def _page_side(
         "onBlocked": create_proxy(on_blocked),  # lives as long as the page: it may be called at any time
     }
     return exports, module, to_js(options)
+
+
+def _exports() -> Any:
+    from pyodide.code import run_js
+
+    return run_js(resources.files("pynet_browser").joinpath("pynet.js").read_text("utf-8"))
+
+
+async def examine(url: str, token: str, agent: str, host: str, port: int, *, blocks: bool) -> dict[str, Any]:
+    """What can be found out here, as plain values for ``diagnosis.py``; an installed network is left alone.
+
+    Args:
+        url: of the proxy's WebSocket; empty for no proxy.
+        token: the proxy's.
+        agent: what this page calls itself.
+        host: what the proxy is to connect to; empty for nothing.
+        port: its port.
+        blocks: whether blocking calls would wait by synchronous requests.
+    """
+    found: dict[str, Any] = {"python": sys.version.partition(" ")[0], "pyodide": ""}
+    if not IN_PAGE:
+        return found
+    import pyodide_js
+    from pyodide.ffi import to_js
+
+    exports = _exports()
+    found["pyodide"] = str(pyodide_js.version)
+    found["missing"] = exports.missingParts(pyodide_js._module).to_py()
+    found["page"] = exports.surroundings().to_py()
+    if url:
+        question = {"url": url, "token": token, "agent": agent, "host": host, "port": port, "blocks": blocks}
+        found.update((await exports.probe(to_js(question))).to_py())
+    return found
 
 
 def _refusal(error: Any) -> ProxyError:

@@ -70,7 +70,7 @@ class Diagnosis:
         for step in self.steps:
             lines.append(f"  {MARKS[step.outcome]} {step.outcome:<7}  {step.name:<{width}}  {step.found}")
             if step.advice:
-                lines.append(f"{'':{width + 13}}→ {step.advice}")
+                lines.append(f"{'':{width + 15}}→ {step.advice}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

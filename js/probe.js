@@ -228,7 +228,12 @@ class Probe {
   async #roundTrip(end) {
     if (!this.#line) return (await this.#exchange()).outcome === "welcome";
     this.#line.send(unnumbered({ type: "ping", socket: 0, stamp: 1 }));
-    return (await this.#line.until("pong", end)).type === "pong";
+    while (this.#line) {
+      const { type } = await this.#next(this.#line, end);
+      if (type === "pong") return true;
+      if (type === "late") break;
+    }
+    return false;
   }
 
   /** Have the proxy connect to a host. @returns {Promise<Finding>} */
@@ -251,9 +256,16 @@ class Probe {
     return { ...finding, ms: now() - since };
   }
 
+  /** What happens next; a WebSocket on which nothing more can come is let go. @param {Line} line @param {number} end */
+  async #next(line, end) {
+    const event = await line.next(end);
+    if (ENDS.has(event.type)) this.#hangUp();
+    return event;
+  }
+
   /** Until something came; false if nothing can come any more. @param {number} end */
   async #hear(end) {
-    if (this.#line) return !ENDS.has((await this.#line.next(end)).type);
+    if (this.#line) return (await this.#next(this.#line, end)).type !== "late" && this.#line !== null;
     const wait = Math.max(0, Math.ceil(end - now()));
     const greeting = this.#greeting({ wait, limit: ANSWER_MAX });
     const body = joined([greeting, ...this.#session.link.outstanding(BODY_MAX)]);
@@ -273,7 +285,7 @@ class Probe {
     if (this.#line) {
       this.#session.flush();
       this.#line.send(farewell);
-      await this.#line.until("closed", end);
+      while (this.#line && (await this.#next(this.#line, end)).type !== "late");
       this.#hangUp();
     } else {
       const last = this.#session.link.outstanding(BODY_MAX);
@@ -286,8 +298,8 @@ class Probe {
 /** What begins the answer of an exchange. */
 const GREETINGS = new Set(["welcome", "refused", "goaway"]);
 
-/** After these nothing comes. */
-const ENDS = new Set(["closed", "late", "foreign", "goaway"]);
+/** After these nothing comes on a WebSocket that means anything. */
+const ENDS = new Set(["closed", "foreign", "goaway"]);
 
 /** @type {Finding} */
 const SKIPPED = { outcome: "skipped" };
@@ -346,14 +358,6 @@ class Line {
     return this.#events.shift() ?? { type: "late", socket: 0 };
   }
 
-  /** The next event of a type, or what ends the waiting for it. @param {string} type @param {number} end */
-  async until(type, end) {
-    for (;;) {
-      const event = await this.next(end);
-      if (event.type === type || ENDS.has(event.type)) return event;
-    }
-  }
-
   /** @param {Uint8Array} message */
   send(message) {
     this.webSocket.send(/** @type {Uint8Array<ArrayBuffer>} */ (message));
@@ -410,7 +414,7 @@ async function localPermissions() {
   /** @type {Record<string, string>} */
   const states = {};
   for (const name of ["loopback-network", "local-network"]) {
-    const asked = navigator.permissions?.query({ name: /** @type {PermissionName} */ (name) });
+    const asked = globalThis.navigator?.permissions?.query({ name: /** @type {PermissionName} */ (name) });
     states[name] = (await asked?.catch(() => null))?.state ?? "";
   }
   return states;

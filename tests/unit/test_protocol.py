@@ -104,8 +104,3 @@ def test_the_table_of_states_is_the_one_in_the_code(name):
         for row in marked(name)
     }
     assert documented == json.loads(done.stdout)[name]
-
-
-def test_the_files_it_points_to_exist():
-    for path in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert (ROOT / "docs" / path).exists()

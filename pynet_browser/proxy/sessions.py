@@ -61,6 +61,9 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
+
     @property
     def full(self) -> bool:
         """Whether all sessions together hold as much as they may."""
@@ -71,7 +74,7 @@ class Sessions:
         was_full = self.full
         self.buffered += change
         if was_full and not self.full:
-            for session in list(self._sessions.values()):
+            for session in list(self):
                 session.go_on()
 
     @contextlib.contextmanager
@@ -156,13 +159,13 @@ class Sessions:
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost if every session ended now."""
-        return all(session.idle for session in self._sessions.values())
+        return all(session.idle for session in self)
 
     def drain(self) -> None:
         """Let no new session begin, and tell every page that the proxy will stop."""
         self._draining = True
         notice = encode_message(0, 0, [encode_frame(Goaway(0, "drain", "the proxy is about to stop"))])
-        for session in self._sessions.values():
+        for session in self:
             session.carriage.announce(notice)
 
     async def drained(self) -> None:
@@ -172,7 +175,7 @@ class Sessions:
 
     async def close(self) -> None:
         """End every session: the proxy stops."""
-        sessions = list(self._sessions.values())
+        sessions = list(self)
         for session in sessions:
             session.end(Goaway(0, "shutdown", "the proxy was stopped"))
         await asyncio.gather(*(session.carriage.ended() for session in sessions))

@@ -39,6 +39,7 @@ from pynet_browser.wire import (
     Failed,
     Frame,
     Goaway,
+    Message,
     Open,
     Option,
     Ping,
@@ -95,6 +96,7 @@ class Page:
     Attributes:
         link: its numbered messages.
         welcome: what the proxy said last when a carrier was attached.
+        draining: set when the proxy says that it will stop.
         over: why the session ended.
     """
 
@@ -109,6 +111,7 @@ class Page:
         self.window = window
         self.budget = Budget(WINDOW_BUDGET)
         self.link = Link()
+        self.draining = asyncio.Event()
         self.over: SessionOverError | None = None
         self.name = ""
         self.key = ""
@@ -210,17 +213,25 @@ class Page:
 
     async def _read(self, carrier: Carrier) -> None:
         async for message in carrier.messages():
-            if self.link.acknowledge(message.ack):
-                for socket in self._sockets.values():
-                    socket.wake()
-            if message.number:
-                for each in self.link.receive(message, time.monotonic()):
-                    for frame in frames_of(each.body):
-                        self._dispatch(frame)
-                self._awake.set()
-            else:
-                for frame in frames_of(message.body):
-                    await self._answer(frame, carrier)
+            for answer in self.take_in(message):
+                await carrier.send(answer, ack=self.link.received)
+
+    def take_in(self, message: Message) -> list[Frame]:
+        """Take in a message from any carrier; returns what is to be answered on it, not numbered."""
+        self.acknowledged(message.ack)
+        if message.number == 0:
+            return [answer for frame in frames_of(message.body) if (answer := self._answer(frame))]
+        for each in self.link.receive(message, time.monotonic()):
+            for frame in frames_of(each.body):
+                self._dispatch(frame)
+        self._awake.set()
+        return []
+
+    def acknowledged(self, number: int) -> None:
+        """The proxy has so many messages."""
+        if self.link.acknowledge(number):
+            for socket in self._sockets.values():
+                socket.wake()
 
     async def _write(self, carrier: Carrier, again: Sequence[bytes]) -> None:
         with contextlib.suppress(ConnectionClosed):
@@ -235,13 +246,16 @@ class Page:
                         await self._awake.wait()
                 self._awake.clear()
 
-    async def _answer(self, frame: Frame, carrier: Carrier) -> None:
+    def _answer(self, frame: Frame) -> Frame | None:
         """Answer a frame about the carrier or the session."""
         match frame:
             case Ping(stamp=stamp):
-                await carrier.send(Pong(0, stamp), ack=self.link.received)
+                return Pong(0, stamp)
+            case Goaway(code="drain"):
+                self.draining.set()
             case Goaway(code=code, message=message):
                 self._end(SessionOverError(code, message))
+        return None
 
     def _dispatch(self, frame: Frame) -> None:
         match frame:

@@ -60,7 +60,7 @@ async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIt
     before = asyncio.all_tasks()
     config = Config(token=TOKEN, demo=False, limits=limits or Limits(), **options)
     app = create_app(config)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     proxy = RunningProxy(runner, app[SESSIONS])

@@ -20,12 +20,6 @@ async def proxy():
         yield proxy
 
 
-@pytest.fixture
-async def page(proxy):
-    async with proxy.page() as page:
-        yield page
-
-
 async def failure(request) -> FailedError:
     with pytest.raises(FailedError) as caught:
         await request

@@ -27,12 +27,6 @@ async def proxy():
         yield proxy
 
 
-@pytest.fixture
-async def page(proxy):
-    async with proxy.page() as page:
-        yield page
-
-
 async def failure(request) -> FailedError:
     with pytest.raises(FailedError) as caught:
         await request
@@ -243,7 +237,7 @@ async def test_what_comes_in_waits_while_all_sessions_have_all_their_sockets():
 async def test_nothing_is_accepted_while_the_session_has_no_room(proxy, page):
     listener = page.stream()
     address = await listener.listen()
-    [session] = proxy.sessions._sessions.values()
+    [session] = proxy.sessions
     page.cut()
     await page.lost()
     session.send_data(99, memoryview(bytes(600_000)))  # more than may wait for a carrier

@@ -26,12 +26,6 @@ async def proxy():
         yield proxy
 
 
-@pytest.fixture
-async def page(proxy):
-    async with proxy.page() as page:
-        yield page
-
-
 async def code_of(request) -> str:
     with pytest.raises(FailedError) as caught:
         await request
@@ -40,7 +34,7 @@ async def code_of(request) -> str:
 
 def on_host(proxy, id_: int) -> Endpoint:
     """What a socket of the only page is on the proxy's host."""
-    [session] = proxy.sessions._sessions.values()
+    [session] = proxy.sessions
     endpoint: Endpoint = session.socket(id_)
     return endpoint
 
@@ -258,7 +252,7 @@ async def test_a_smaller_window_bounds_what_is_held_once_what_was_granted_is_use
 
 
 async def test_windows_take_from_what_the_session_has_and_give_it_back(proxy, page, silent_server):
-    [session] = proxy.sessions._sessions.values()
+    [session] = proxy.sessions
     before = session.budget.left
     connections = [page.connect(*silent_server.address) for _ in range(4)]
     for connection in connections:
@@ -274,7 +268,7 @@ async def test_windows_take_from_what_the_session_has_and_give_it_back(proxy, pa
 
 async def test_a_window_of_a_connection_that_has_failed_takes_nothing(proxy):
     async with proxy.page(window=1000) as page:
-        [session] = proxy.sessions._sessions.values()
+        [session] = proxy.sessions
         before = session.budget.left
         with ResetsWhenTold(pattern(5000)) as peer:
             connection = page.connect(*peer.address)

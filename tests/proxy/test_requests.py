@@ -13,18 +13,6 @@ from tests.proxy.client import FailedError, SessionOverError
 from tests.proxy.running import TOKEN, listening, running_proxy, until
 
 
-@pytest.fixture
-async def proxy():
-    async with running_proxy() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def page(proxy):
-    async with proxy.page() as page:
-        yield page
-
-
 async def code_of(request) -> str:
     with pytest.raises(FailedError) as caught:
         await request

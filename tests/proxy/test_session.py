@@ -42,18 +42,6 @@ from tests.servers import ProxyProcess
 every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 
 
-@pytest.fixture
-async def proxy():
-    async with running_proxy() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def page(proxy):
-    async with proxy.page() as page:
-        yield page
-
-
 async def refusal(page: Page) -> RefusedError:
     with pytest.raises(RefusedError) as caught:
         await page.open()

@@ -33,18 +33,6 @@ each_family = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-async def proxy():
-    async with running_proxy() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def page(proxy):
-    async with proxy.page() as page:
-        yield page
-
-
 async def failure(socket: PageSocket) -> ResetError:
     with pytest.raises(ResetError) as caught:
         await socket.connected()

@@ -27,12 +27,6 @@ async def proxy():
 
 
 @pytest.fixture
-async def page(proxy):
-    async with proxy.page() as page:
-        yield page
-
-
-@pytest.fixture
 async def host():
     with UdpHost() as host:
         yield host
@@ -58,7 +52,7 @@ async def fault(socket: PageDatagrams) -> FaultError:
 
 def on_host(proxy: RunningProxy, socket: PageDatagrams) -> Endpoint:
     """What a socket of the only page is on the proxy's host."""
-    [session] = proxy.sessions._sessions.values()
+    [session] = proxy.sessions
     endpoint = session.socket(socket.id)
     assert endpoint
     return endpoint

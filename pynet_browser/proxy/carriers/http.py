@@ -165,6 +165,7 @@ class Exchange:
                 return await self.answer(400, [_message(Goaway(0, "protocol", str(error)))])
             answers = []  # it had ended before this came
         except TimeoutError:
+            self._cut_off()
             return web.Response(status=408)
         except (ConnectionError, web.RequestPayloadError):
             return web.Response(status=400)
@@ -209,18 +210,20 @@ class Exchange:
             content_type="text/plain",
             headers={"Cache-Control": "no-store"},
         )
-        transport = self._request.transport
         try:
             async with asyncio.timeout(TRANSFER_TIMEOUT):
                 await response.prepare(self._request)
                 await response.write_eof()
             self._answered = True
         except TimeoutError:
-            if transport:
-                transport.abort()
+            self._cut_off()
         except ConnectionError:
             pass  # the page is gone, or its connection is
         return response
+
+    def _cut_off(self) -> None:
+        if self._request.transport:
+            self._request.transport.abort()
 
 
 def _message(frame: Frame) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -91,6 +91,8 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
         app.router.add_static("/demo", demo)
     if pyodide := app[ASSETS].pyodide:
         app.router.add_static("/pyodide", pyodide)
+    if jupyterlite := app[ASSETS].jupyterlite:
+        _add_site(app, "/jupyterlite", jupyterlite)
     return app
 
 
@@ -172,6 +174,21 @@ async def _demo(request: web.Request) -> web.FileResponse:
     demo = request.app[ASSETS].demo
     assert demo is not None
     return web.FileResponse(demo / "index.html")
+
+
+def _add_site(app: web.Application, prefix: str, site: Path) -> None:
+    """Serves a directory whose folders are asked for by their names: they answer with their index.html."""
+
+    async def index(request: web.Request) -> web.FileResponse:
+        if not request.path.endswith("/"):  # the page's relative links hold below its folder
+            raise web.HTTPFound(request.rel_url.with_path(f"{request.path}/", keep_query=True))
+        return web.FileResponse(site / request.path.removeprefix(prefix).strip("/") / "index.html")
+
+    for page in site.rglob("index.html"):
+        folder = PurePosixPath(prefix, page.parent.relative_to(site).as_posix())
+        app.router.add_get(f"{folder}", index)
+        app.router.add_get(f"{folder}/", index)
+    app.router.add_static(prefix, site)
 
 
 async def _services(request: web.Request) -> web.Response:

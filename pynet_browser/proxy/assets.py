@@ -1,4 +1,4 @@
-"""The files the proxy serves beside its own work: the demo page, this package's wheel, and Pyodide.
+"""The files the proxy serves beside its own work: the demo page, this package's wheel, Pyodide, JupyterLite.
 
 In a checkout they lie where the build puts them. An installed package brings the demo along, and its wheel is
 made again, in memory, from the files that were installed.
@@ -44,11 +44,13 @@ class Assets:
         demo: directory of the demo page.
         pyodide: directory of a Pyodide distribution.
         dist: directory a checkout builds its wheels in.
+        jupyterlite: directory of the JupyterLite site that a checkout builds.
     """
 
     demo: Path | None
     pyodide: Path | None
     dist: Path | None
+    jupyterlite: Path | None = None
 
     @classmethod
     def find(cls, config: Config, package: Path = PACKAGE) -> Assets:
@@ -56,10 +58,12 @@ class Assets:
         checkout = package.parent if (package.parent / "pyproject.toml").is_file() else None
         demo = checkout / "demo" if checkout else package / "proxy" / "demo"
         pyodide = config.pyodide or (checkout / "build" / "pyodide" if checkout else None)
+        jupyterlite = checkout / "build" / "jupyterlite" if checkout else None
         return cls(
             demo=demo if config.demo and (demo / "index.html").is_file() else None,
             pyodide=pyodide if pyodide and pyodide.is_dir() else None,
             dist=checkout / "dist" if checkout else None,
+            jupyterlite=jupyterlite if jupyterlite and jupyterlite.is_dir() else None,
         )
 
     def wheel(self) -> Wheel | None:

@@ -167,10 +167,38 @@ async def test_a_wheel_that_was_not_built_says_how(serve, tmp_path):
     assert "make wheel" in await response.text()
 
 
-async def test_without_demo_and_pyodide_there_is_neither(serve, tmp_path):
+async def test_without_demo_pyodide_and_jupyterlite_there_is_none_of_them(serve, tmp_path):
     client = await serve(assets=Assets(demo=None, pyodide=None, dist=tmp_path))
-    for path in ["/", "/demo/", "/demo/services.json", "/pyodide/pyodide.mjs"]:
+    for path in ["/", "/demo/", "/demo/services.json", "/pyodide/pyodide.mjs", "/jupyterlite/"]:
         assert (await client.get(path)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "led_to", "content"),
+    [
+        ("/jupyterlite", "/jupyterlite/", "the root"),
+        ("/jupyterlite/", "/jupyterlite/", "the root"),
+        ("/jupyterlite/doc/tree?path=a%20b", "/jupyterlite/doc/tree/?path=a%20b", "the tree"),
+        ("/jupyterlite/doc/tree/index.html", "/jupyterlite/doc/tree/index.html", "the tree"),
+        ("/jupyterlite/doc/all.json", "/jupyterlite/doc/all.json", "{}"),
+    ],
+)
+async def test_folders_of_the_jupyterlite_site_show_their_pages(serve, tmp_path, asked, led_to, content):
+    site = tmp_path / "site"
+    (site / "doc" / "tree").mkdir(parents=True)
+    (site / "index.html").write_text("the root")
+    (site / "doc" / "tree" / "index.html").write_text("the tree")
+    (site / "doc" / "all.json").write_text("{}")
+    client = await serve(assets=Assets(demo=None, pyodide=None, dist=None, jupyterlite=site))
+    response = await client.get(URL(asked, encoded=True))
+    assert response.url.raw_path_qs == led_to
+    assert await response.text() == content
+    for path in [
+        "/jupyterlite/doc",
+        "/jupyterlite/doc/",
+        "/jupyterlite/doc%2ftree%2f..%2f..%2f..%2fsecret.txt",
+    ]:
+        assert (await client.get(URL(path, encoded=True))).status in {403, 404}
 
 
 # ── The demo's services ───────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -171,9 +172,14 @@ class Request:
         self._reader = reader
 
     @classmethod
-    async def begun(cls, address: tuple[str, int], length: int) -> Request:
-        """One whose body is to have ``length`` bytes."""
-        request = cls(*await asyncio.open_connection(*address))
+    async def begun(cls, address: tuple[str, int], length: int, receive_buffer: int = 0) -> Request:
+        """One whose body is to have ``length`` bytes; ``receive_buffer`` bounds what the kernel takes."""
+        connection = socket.socket()
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+        request = cls(*await asyncio.open_connection(sock=connection, limit=4096))
         head = f"POST /pynet/http HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n"
         request.writer.write(head.encode())
         return request

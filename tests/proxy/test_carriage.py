@@ -123,7 +123,7 @@ async def echoed(page: Page, echo_server, number: int) -> bool:
 
 
 async def quiet(proxy, socket: Carrier, exchanges: Exchanges, number: int) -> bool:
-    """Whether a WebSocket brings nothing until something is heard on it; ``number`` is of the next message."""
+    """Whether a WebSocket brings nothing until something is heard on it; ``number`` is its next."""
     (session,) = proxy.sessions
     await exchanges.make(message(Data(1, b"unheard"), number=number), limit=0)
     await until(lambda: not session.link.all_acknowledged)

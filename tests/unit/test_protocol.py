@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pynet_browser import fields, frames, link, window, wire
-from pynet_browser.proxy.carriers import incoming
+from pynet_browser.proxy.carriers import http, incoming
 from tests.unit.vectors import ROOT, bytes_of, vectors
 
 TEXT = (ROOT / "docs" / "protocol.md").read_text("utf-8")
@@ -82,6 +82,11 @@ def test_the_sizes_and_times_are_those_of_the_code():
         wire.MESSAGE_MAX,
         link.MESSAGE_TARGET,
         incoming.GREETING_MAX,
+        http.BODY_MAX,
+        http.ANSWER_MAX,
+        http.WAIT_MAX,
+        http.TRANSFER_TIMEOUT,
+        http.AT_ONCE_MAX,
         2**16 - 1,
         link.REPLAY_LIMIT,
         link.MESSAGES_UNDER_WAY,

@@ -214,10 +214,11 @@ class _Connection:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         page, proxy = self._ends
         async with asyncio.TaskGroup() as group:
-            for way, source, sink in (("up", page, proxy), ("down", proxy, page)):
-                line = _Line(self._latency)
-                group.create_task(line.fill(source))
-                group.create_task(self._pass(way, line, sink))
+            up, down = _Line(self._latency), _Line(self._latency)
+            group.create_task(up.fill(page))
+            group.create_task(self._pass("up", up, proxy))
+            group.create_task(down.fill(proxy))
+            group.create_task(self._pass("down", down, page))
 
     async def _pass(self, way: Way, line: _Line, sink: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -185,7 +185,7 @@ class Session:
         self._paused.add(socket)
 
     def hold(self, size: int) -> bool:
-        """A host does not take data as fast as the page sends it; false if no more may be held."""
+        """Somebody does not take data as fast as it comes; false if no more may be held."""
         self._held += size
         self._account()
         if self.buffered > self._sessions.config.limits.buffered_per_session:

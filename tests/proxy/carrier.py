@@ -26,7 +26,15 @@ from pynet_browser.wire import (
     frames_of,
 )
 
-__all__ = ["Carrier", "ReasonError", "RefusedError", "hello"]
+__all__ = [
+    "Carrier",
+    "FailedError",
+    "ReasonError",
+    "RefusedError",
+    "ResetError",
+    "SessionOverError",
+    "hello",
+]
 
 
 class ReasonError(Exception):
@@ -45,6 +53,18 @@ class ReasonError(Exception):
 
 class RefusedError(ReasonError):
     """The proxy does not let the page in."""
+
+
+class SessionOverError(ReasonError):
+    """The proxy ended the session."""
+
+
+class ResetError(ReasonError):
+    """A socket is gone, or never came to be."""
+
+
+class FailedError(ReasonError):
+    """A request cannot be answered."""
 
 
 def hello(

@@ -58,7 +58,7 @@ from pynet_browser.wire import (
     encode_frame,
     frames_of,
 )
-from tests.proxy.carrier import Carrier, ReasonError, hello
+from tests.proxy.carrier import Carrier, FailedError, ResetError, SessionOverError, hello
 from tests.proxy.unconnected import PageDatagrams, PageListener
 
 __all__ = ["FailedError", "Page", "PageSocket", "ResetError", "SessionOverError"]
@@ -70,18 +70,6 @@ FRAME_TARGET = 64 * 1024
 
 WINDOW_BUDGET = 64 << 20
 """What the receive windows of a page's sockets may grow by, together."""
-
-
-class SessionOverError(ReasonError):
-    """The proxy ended the session."""
-
-
-class ResetError(ReasonError):
-    """A socket is gone, or never came to be."""
-
-
-class FailedError(ReasonError):
-    """A request cannot be answered."""
 
 
 class Page:

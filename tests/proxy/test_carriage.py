@@ -212,6 +212,7 @@ async def test_the_websocket_sends_again_what_an_answer_that_was_broken_off_had_
             request = await Request.begun(proxy.address, len(greeting), receive_buffer=4096)
             request.writer.write(greeting)
             assert await request.status() == 200  # and the rest of it stays where it is
+            assert proxy.sessions.buffered > 14 << 20  # twice what it holds, of 12 MiB in all
             request.cut()
             before, least = bytes(exchanges.data), exchanges.seen
             rest = await data_on(socket, (12 << 20) - len(before), least=least)

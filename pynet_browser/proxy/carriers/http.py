@@ -179,7 +179,12 @@ class Exchange:
         messages = session.carriage.answer(self, limit)
         last = [_message(self._last)] if self._last else []
         welcome = self._request.app[SESSIONS].welcome(session)
-        return await self.answer(200, [welcome, *answers, *messages, *last])
+        size = sum(map(len, messages))
+        session.hold(size)  # in the answer once more, until the page takes it
+        try:
+            return await self.answer(200, [welcome, *answers, *messages, *last])
+        finally:
+            session.released(size)
 
     async def _hold(self, session: Session, wait: float) -> None:
         clock = asyncio.get_running_loop().time

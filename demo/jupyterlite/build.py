@@ -10,12 +10,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from demo.distribution import OUTPUT as DEMO_PYODIDE
 from demo.distribution import ROOT, make_distribution
 
 NOTEBOOKS = ROOT / "demo" / "jupyterlite"
-PROJECT = ROOT / "build" / "jupyterlite-project"
+PYODIDE = ROOT / "build" / "jupyterlite-pyodide"
 SITE = ROOT / "build" / "jupyterlite"
 
 # What JupyterLite's kernel imports, in the versions that Pyodide of this release has.
@@ -43,24 +45,26 @@ def main() -> None:
     ours = sorted((ROOT / "dist").glob("pynet_browser-*.whl"))
     if len(ours) != 1 or not DEMO_PYODIDE.is_dir():
         sys.exit("The site holds our wheel and the demo's packages: `make jupyterlite` builds these first.")
-    # static/pyodide and files are where JupyterLite looks.
     local = [*DEMO_PYODIDE.glob("*.whl"), *ours]
-    make_distribution(PROJECT / "static" / "pyodide", KERNEL_PACKAGES, local)
-    shutil.rmtree(PROJECT / "files", ignore_errors=True)
-    (PROJECT / "files").mkdir()
-    for notebook in NOTEBOOKS.glob("*.ipynb"):
-        shutil.copy(notebook, PROJECT / "files")
-    build_site()
+    make_distribution(PYODIDE, KERNEL_PACKAGES, local)
+    # JupyterLite notes beside its sources what it has done, and would leave that out of a site made anew.
+    with TemporaryDirectory() as project:
+        build_site(Path(project))
     print(f"JupyterLite is in {SITE.relative_to(ROOT)}: `make demo` serves it, and so does any web server")
 
 
-def build_site() -> None:
-    """Has JupyterLite make the site of the project."""
+def build_site(project: Path) -> None:
+    """Has JupyterLite make the site, from what it looks for in its project: static/pyodide and files."""
+    (project / "static").mkdir()
+    (project / "static" / "pyodide").symlink_to(PYODIDE)
+    (project / "files").mkdir()
+    for notebook in NOTEBOOKS.glob("*.ipynb"):
+        shutil.copy(notebook, project / "files")
     print("building the JupyterLite site", flush=True)
     shutil.rmtree(SITE, ignore_errors=True)
     command = [sys.executable, "-m", "jupyterlite_core", "build", "--no-sourcemaps"]
-    command += [f"--lite-dir={PROJECT}", f"--output-dir={SITE}"]
-    built = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    command += [f"--lite-dir={project}", f"--output-dir={SITE}"]
+    built = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     if built.returncode != 0:
         sys.exit(built.stdout + built.stderr)
 

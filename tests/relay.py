@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import math
 import socket
 import struct
 import threading
@@ -13,6 +15,7 @@ from typing import Any, Self
 from tests.cuts import Cut, Meter, Way
 
 CHUNK = 256 * 1024
+PACED_CHUNK = 16 * 1024
 DELAYED_CHUNKS = 256
 """What a direction with a latency holds at most: more than loopback moves in any latency used."""
 
@@ -38,7 +41,12 @@ class Relay:
     """
 
     def __init__(
-        self, target: tuple[str, int], cuts: Iterable[Cut | None] = (), *, latency: float = 0.0
+        self,
+        target: tuple[str, int],
+        cuts: Iterable[Cut | None] = (),
+        *,
+        latency: float = 0.0,
+        rate: float = math.inf,
     ) -> None:
         """Listens at once.
 
@@ -46,6 +54,7 @@ class Relay:
             target: where it connects to.
             cuts: one for each connection in turn; when they end, connections are left alone.
             latency: seconds that bytes take in each direction. It is a delay, and takes no throughput.
+            rate: bytes per second of a connection in each direction.
         """
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._listener.setblocking(False)
@@ -55,7 +64,7 @@ class Relay:
         self.accepted = self.cuts = self.refused = 0
         self._target = target
         self._cuts = iter(cuts)
-        self._latency = latency
+        self._new_line = functools.partial(_Line, latency, rate)
         self._admits = True
         self._frozen = False
         self._changed = threading.Condition()
@@ -137,7 +146,7 @@ class Relay:
                 _reset(end)
                 self._count(refused=1)
                 continue
-            connection = _Connection(end, Meter(next(self._cuts, None)), self._latency)
+            connection = _Connection(end, Meter(next(self._cuts, None)), self._new_line)
             if self._frozen:
                 connection.flowing.clear()
             self._connections.add(connection)
@@ -178,12 +187,12 @@ class _Connection:
 
     task: asyncio.Task[None]
 
-    def __init__(self, end: socket.socket, meter: Meter, latency: float) -> None:
+    def __init__(self, end: socket.socket, meter: Meter, new_line: Callable[[], _Line]) -> None:
         self.flowing = asyncio.Event()
         self.flowing.set()
         self._ends = [end]
         self._meter = meter
-        self._latency = latency
+        self._new_line = new_line
         self._was_cut = self._gently = False
         self._running: asyncio.Task[None] | None = None
 
@@ -214,7 +223,7 @@ class _Connection:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         page, proxy = self._ends
         async with asyncio.TaskGroup() as group:
-            up, down = _Line(self._latency), _Line(self._latency)
+            up, down = self._new_line(), self._new_line()
             group.create_task(up.fill(page))
             group.create_task(self._pass("up", up, proxy))
             group.create_task(down.fill(proxy))
@@ -249,8 +258,9 @@ class _Connection:
 class _Line:
     """What is under way in one direction."""
 
-    def __init__(self, latency: float) -> None:
-        self._latency = latency
+    def __init__(self, latency: float, rate: float) -> None:
+        self._latency, self._rate = latency, rate
+        self._free = 0.0  # when all that was taken in has left
         self._pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(DELAYED_CHUNKS if latency else 1)
 
     async def fill(self, source: socket.socket) -> None:
@@ -258,8 +268,9 @@ class _Line:
         loop = asyncio.get_running_loop()
         data = b"?"
         while data:
-            data = await loop.sock_recv(source, CHUNK)
-            await self._pieces.put((loop.time() + self._latency, data))
+            data = await loop.sock_recv(source, CHUNK if self._rate == math.inf else PACED_CHUNK)
+            self._free = max(self._free, loop.time()) + len(data) / self._rate
+            await self._pieces.put((self._free + self._latency, data))
 
     async def take(self) -> bytes:
         """The next piece, when it has arrived; nothing at the end."""

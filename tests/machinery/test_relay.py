@@ -1,5 +1,6 @@
 """The relay does to connections what it is told, and nothing else."""
 
+import math
 import select
 import socket
 import threading
@@ -59,9 +60,9 @@ def test_both_directions_are_counted_together_where_none_is_named():
 # ── What comes through ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("latency", [0.0, 0.01])
-def test_what_is_not_cut_comes_whole_and_so_does_its_end(latency):
-    with Source(5_000_000) as source, Relay(source.address, latency=latency) as relay:
+@pytest.mark.parametrize(("latency", "rate"), [(0.0, math.inf), (0.01, math.inf), (0.0, 2e7), (0.01, 2e7)])
+def test_what_is_not_cut_comes_whole_and_so_does_its_end(latency, rate):
+    with Source(5_000_000) as source, Relay(source.address, latency=latency, rate=rate) as relay:
         with connected(relay) as connection:
             received = b"".join(iter(lambda: connection.recv(65536), b""))
         assert received == pattern(5_000_000)
@@ -152,7 +153,7 @@ def test_a_frozen_connection_can_be_cut(echo_server):
 def test_nobody_is_let_in_until_it_admits_again(echo_server):
     with Relay(echo_server.address) as relay:
         relay.refuse()
-        with connected(relay) as connection, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), connected(relay) as connection:
             connection.recv(1)
         relay.admit()
         with connected(relay) as connection:
@@ -164,8 +165,8 @@ def test_nobody_is_let_in_until_it_admits_again(echo_server):
 def test_a_target_that_is_gone_resets(refusing_port):
     with (
         Relay(refusing_port.address) as relay,
-        connected(relay) as connection,
         pytest.raises(ConnectionResetError),
+        connected(relay) as connection,
     ):
         connection.recv(1)
 
@@ -189,3 +190,12 @@ def test_a_latency_delays_each_direction(echo_server):
         connection.sendall(b"x")
         assert connection.recv(1) == b"x"
         assert time.monotonic() - start >= 2 * LATENCY
+
+
+def test_a_rate_bounds_what_comes_in_a_second():
+    with Source(1_000_000) as source, Relay(source.address, rate=5_000_000) as relay:
+        start = time.monotonic()
+        with connected(relay) as connection:
+            while connection.recv(65536):
+                pass
+        assert time.monotonic() - start >= 0.19

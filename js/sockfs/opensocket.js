@@ -172,15 +172,14 @@ export class OpenSocket {
     const { socket } = this;
     if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "EINVAL" : "ENOTCONN");
     if (socket instanceof DatagramSocket && socket.ended && this.blocking) return NOTHING;
-    return this.now(() => socket.read(limit), READABLE);
+    return this.now(() => socket.read(limit));
   }
 
   /** @param {Uint8Array} data */
   send(data) {
     const { socket } = this;
     if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "ENOTCONN" : "EPIPE");
-    const write = () => (socket instanceof Socket ? socket.write(data) : socket.write(this.network, data));
-    return this.now(write, WRITABLE);
+    return this.now(() => (socket instanceof Socket ? socket.write(data) : socket.write(this.network, data)));
   }
 
   /**
@@ -190,63 +189,36 @@ export class OpenSocket {
   sendTo(data, host, port) {
     const { socket } = this;
     if (!(socket instanceof DatagramSocket)) return this.send(data); // a stream's peer is known
-    return this.now(() => socket.write(this.network, data, { family: socket.family, host, port }), WRITABLE);
+    return this.now(() => socket.write(this.network, data, { family: socket.family, host, port }));
   }
 
   /**
-   * An operation that is not suspended: it is made as soon as it can be, where the program expects it to wait.
+   * An operation that cannot wait: where the program expects it to, it has come to the wrong place.
    * @template T
    * @param {() => T} operation
-   * @param {number} mask the readiness it needs
    */
-  now(operation, mask) {
-    for (;;) {
-      try {
-        return operation();
-      } catch (error) {
-        if (!this.blocking || !(error instanceof SocketError) || error.code !== "EAGAIN") throw error;
+  now(operation) {
+    try {
+      return operation();
+    } catch (error) {
+      if (this.blocking && error instanceof SocketError && error.code === "EAGAIN") {
+        throw this.system.failure("EDEADLK");
       }
-      this.block(mask);
+      throw error;
     }
-  }
-
-  /**
-   * Wait here for readiness.
-   * @param {number} mask
-   * @throws {Error} FS.ErrnoError: EDEADLK where that is impossible, EINTR
-   */
-  block(mask) {
-    const outcome = this.system.block(() => this.ready(mask), Infinity, this.networked);
-    if (outcome !== "ready") throw this.system.failure(outcome === "interrupted" ? "EINTR" : "EDEADLK");
-  }
-
-  /** Whether it waits for nothing now, if it needs this readiness. @param {number} mask */
-  ready(mask) {
-    return !!(this.socket.readiness & (mask | HANGUP)) || !!this.socket.error;
-  }
-
-  /** Whether what happens to it comes from a proxy. */
-  get networked() {
-    return !!this.socket.network && this.socket.network !== this.system.local;
   }
 
   /** Whether a blocking call that needs this readiness must be suspended, and can be. @param {number} mask */
   waits(mask) {
     if (!this.blocking || this.socket instanceof Listener) return false;
-    return !this.ready(mask) && this.system.suspends;
+    const { readiness, error } = this.socket;
+    return !(readiness & (mask | HANGUP)) && !error && this.system.suspends;
   }
 
   /** Wait for readiness; then the call is to be repeated. @param {number} mask @returns {Promise<number>} */
   async untilReady(mask) {
     await new Promise((resolve) => {
-      const ends = [
-        this.socket.watch(mask, () => finish()),
-        this.system.whenInterrupted(() => finish()),
-      ];
-      const finish = () => {
-        for (const end of ends) end();
-        resolve(undefined);
-      };
+      this.socket.watch(mask, () => resolve(undefined));
     });
     return -this.system.errno.EINTR;
   }
@@ -277,7 +249,7 @@ class SocketOperations {
     this.listen = system.guarded((_sock, backlog) => {
       sock.listen(backlog, (error) => this.#failed(error));
     });
-    this.accept = system.guarded(() => sock.now(() => system.accept(sock), READABLE));
+    this.accept = system.guarded(() => sock.now(() => system.accept(sock)));
   }
 
   get connectAsync() {
@@ -332,14 +304,13 @@ class SocketOperations {
   /** @param {string} host @param {number} port */
   #connect(host, port) {
     const { sock } = this;
-    const far = sock.network !== sock.system.local;
-    if (sock.blocking && far && sock.socket.state === "idle" && sock.system.waiting !== "xhr") {
+    if (sock.blocking && !sock.system.suspends && sock.network !== sock.system.local && sock.socket.state === "idle") {
       throw sock.system.failure("EDEADLK"); // it would have to wait for the proxy
     }
     this.#connectNow(host, port);
     if (!sock.pending) return;
     if (!sock.blocking) throw sock.system.failure("EINPROGRESS");
-    if (sock.socket.state === "connecting") sock.block(WRITABLE);
+    if (sock.socket.state === "connecting") throw sock.system.failure("EDEADLK");
     this.#connectNow(host, port); // which tells how it ended
   }
 

@@ -21,19 +21,6 @@ def test_status_and_uninstall_are_harmless_without_a_network():
     assert "await pynet_browser.install(" in str(pynet_browser.status())
 
 
-async def test_a_diagnosis_says_that_this_is_no_page_and_raises_nothing():
-    for url in (None, "ws://127.0.0.1:8765/pynet", "no address"):
-        told = await pynet_browser.diagnose(url, token="secret")
-        assert not told.ok
-        assert "not in a browser" in str(told)
-
-
-def test_half_of_a_host_and_port_is_no_target():
-    for arguments in ({"host": "db.example"}, {"port": 1}, {"host": "db.example", "port": 65536}):
-        with pytest.raises(ValueError, match="port"):
-            _ = pynet_browser.diagnose(**arguments)
-
-
 def test_the_package_imports_nothing_that_is_not_in_the_standard_library():
     source = "import sys; sys.path.insert(0, '.'); import pynet_browser; print(*sorted(sys.modules))"
     imported = subprocess.run(

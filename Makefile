@@ -16,24 +16,29 @@ PROXY_STAMP  := $(VENV)/.proxy
 DEV_STAMP    := $(VENV)/.dev
 PYODIDE_LOCK := build/pyodide/pyodide-lock.json
 WHEEL_STAMP  := dist/.wheel
-WHEEL_INPUTS := $(shell find pynet_browser js demo \( -name node_modules -o -name __pycache__ \) -prune -o \
-	-type f -not -name pynet.js -print 2>/dev/null) \
+WHEEL_INPUTS := $(shell find pynet_browser js demo \( -name node_modules -o -name __pycache__ -o -name jupyterlite \) \
+	-prune -o -type f -not -name pynet.js -print 2>/dev/null) \
 	pyproject.toml $(wildcard README.md LICENSE)
+LITE_STAMP   := $(VENV)/.jupyterlite
+LITE_SITE    := build/jupyterlite/jupyter-lite.json
 
-.PHONY: help demo test check wheel bench setup clean
+.PHONY: help demo jupyterlite test check wheel bench setup clean
 
 help:
-	@echo "make demo    serve the demo page, with everything it needs"
-	@echo "make test    run every test, after setting up what they need (ARGS= goes to pytest)"
-	@echo "make check   lint, types and pure tests: seconds"
-	@echo "make wheel   build dist/pynet_browser-*.whl"
-	@echo "make bench   measure, side by side with its peers"
-	@echo "make clean   remove everything generated"
+	@echo "make demo         serve the demo page, with everything it needs"
+	@echo "make jupyterlite  build notebooks that have the package: build/jupyterlite; \`make demo\` serves them too"
+	@echo "make test         run every test, after setting up what they need (ARGS= goes to pytest)"
+	@echo "make check        lint, types and pure tests: seconds"
+	@echo "make wheel        build dist/pynet_browser-*.whl"
+	@echo "make bench        measure, side by side with its peers"
+	@echo "make clean        remove everything generated"
 
 demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
 	$(PYTHON) serve.py $(ARGS)
 
-test: setup
+jupyterlite: $(LITE_SITE)
+
+test: setup $(LITE_SITE)
 	$(PYTHON) tests/machine.py chromium curl dnsmasq mariadb mosquitto postgresql redis
 	node --test tests/js/*.test.js
 	$(PYTHON) -m pytest $(ARGS)
@@ -87,4 +92,12 @@ $(PYODIDE_LOCK): demo/distribution.py $(NPM_STAMP) $(PROXY_STAMP)
 $(WHEEL_STAMP): $(WHEEL_INPUTS) $(NPM_STAMP) $(PROXY_STAMP)
 	@rm -f dist/pynet_browser-*.whl
 	$(PYTHON) -m hatchling build --target wheel
+	@touch $@
+
+$(LITE_STAMP): $(PROXY_STAMP)
+	$(PYTHON) -m pip install --quiet -e '.[jupyterlite]'
+	@touch $@
+
+$(LITE_SITE): demo/jupyterlite/build.py $(wildcard demo/jupyterlite/*.ipynb) $(LITE_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
+	$(PYTHON) -m demo.jupyterlite.build
 	@touch $@

@@ -210,12 +210,14 @@ class Target:
         peer: Against whose; None: the figure itself counts.
         limit: What the ratio, or the figure, is to reach, or not to exceed.
         against: The peer's figure, where it is another than ours.
+        ours: Which of our own peers it is about.
     """
 
     figure: Figure
     peer: str | None
     limit: float
     against: Figure | None = None
+    ours: str = "ours"
 
     @property
     def at_least(self) -> bool:
@@ -238,5 +240,7 @@ TARGETS = [
     Target(ACCEPT, "ours", 1.0, against=DIAL),
     Target(CPU_DOWN, "websockify", 0.8),
     Target(CPU_UP, "websockify", 0.8),
+    Target(PING, "bare_request", 1.3, ours="xhr"),
+    Target(RECEIVE, "bridge", 0.8, ours="xhr"),
     Target(START, None, 300.0),
 ]

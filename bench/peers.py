@@ -110,6 +110,23 @@ class RawWebSocket(Peer):
         return sample(self.page.evaluate(CALL_RAW, [what, url, options, TIMEOUT * 1000]))
 
 
+class BareRequest(Peer):
+    """JavaScript with one synchronous request after the other, which our proxy answers by itself."""
+
+    process: Proxy
+
+    def __init__(self, name: str, title: str, process: Proxy, services: Services, page: Page) -> None:
+        super().__init__(name, title, process, services)
+        self.process = process
+        self.page = page
+
+    def measure(self, what: str, service: str, options: dict[str, Any]) -> Sample:
+        if what != "ping":
+            raise UnsupportedError
+        call = "([url, options]) => bareRequest.ping(url, options)"
+        return sample(self.page.evaluate(call, [f"{self.process.url}/healthz", options]))
+
+
 class PythonSockets(Peer):
     """Python, with what it has for sockets where it runs."""
 
@@ -150,7 +167,8 @@ def open_raw_page(browser: Browser, url: str) -> Page:
     """A page without Python in which the raw WebSocket is measured."""
     page = browser.new_context().new_page()
     page.goto(url)
-    page.evaluate(LOAD_MODULE, ["rawWebSocket", (HERE / "raw_websocket.js").read_text()])
+    for name, file in (("rawWebSocket", "raw_websocket.js"), ("bareRequest", "bare_request.js")):
+        page.evaluate(LOAD_MODULE, [name, (HERE / file).read_text()])
     return page
 
 
@@ -166,8 +184,13 @@ def open_own_sockets(browser: Browser, url: str, bridge: BareBridge) -> PagePyth
     return python
 
 
-def open_our_sockets(browser: Browser, proxy: Proxy, wheel: str) -> tuple[PagePython, dict[str, float]]:
-    """Python on our sockets, and how many seconds it took to get them once Pyodide was up."""
+def open_our_sockets(
+    browser: Browser, proxy: Proxy, wheel: str, blocking: str = "auto"
+) -> tuple[PagePython, dict[str, float]]:
+    """Python on our sockets, and how many seconds it took to get them once Pyodide was up.
+
+    Blocking calls wait as ``blocking`` has it: see ``pynet_browser.install``.
+    """
     python = PagePython(browser, f"{proxy.url}/healthz")
     carry_measures(python)
     times: dict[str, float] = python.run(
@@ -178,7 +201,7 @@ def open_our_sockets(browser: Browser, proxy: Proxy, wheel: str) -> tuple[PagePy
         await micropip.install(wheel)
         wheel_installed = perf_counter()
         import pynet_browser
-        await pynet_browser.install(url, token=token)
+        await pynet_browser.install(url, token=token, blocking=blocking)
         end = perf_counter()
         {"wheel": wheel_installed - begin, "start": end - wheel_installed}
         """,
@@ -186,6 +209,7 @@ def open_our_sockets(browser: Browser, proxy: Proxy, wheel: str) -> tuple[PagePy
         wheel=f"{proxy.url}/dist/{wheel}",
         url=proxy.ws_url,
         token=proxy.token,
+        blocking=blocking,
     )
     return python, times
 

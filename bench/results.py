@@ -54,10 +54,10 @@ class Results:
     def ratio(self, target: Target) -> Spread | None:
         """Ours against the target's peer: each round's own ratio, since what disturbs one disturbs both."""
         if target.peer is None:
-            return self.spread(target.figure, "ours")
+            return self.spread(target.figure, target.ours)
         against = target.against or target.figure
         pairs = (
-            (each.get(target.figure.name, {}).get("ours"), each.get(against.name, {}).get(target.peer))
+            (each.get(target.figure.name, {}).get(target.ours), each.get(against.name, {}).get(target.peer))
             for each in self.rounds
         )
         return Spread.of([ours / theirs for ours, theirs in pairs if ours and theirs])

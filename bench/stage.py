@@ -11,6 +11,7 @@ from bench.memory import memory_of_streams
 from bench.peers import (
     POSIX,
     SOCKETS,
+    BareRequest,
     Peer,
     PythonSockets,
     RawWebSocket,
@@ -76,10 +77,15 @@ class Stage:
         blank = f"{self.proxy.url}/healthz"  # a page of an origin that serves Pyodide
         raw = open_raw_page(self.browser, blank)
         ours, _ = open_our_sockets(self.browser, self.proxy, wheel_name())
+        blocking, _ = open_our_sockets(self.browser, self.proxy, wheel_name(), blocking="xhr")
         own = open_own_sockets(self.browser, blank, bridge)
         self.peers = [
             RawWebSocket("bridge", "raw WebSocket, bare bridge", bridge, services, raw),
             PythonSockets("ours", "our Python sockets", self.proxy, services, ours, modules=[SOCKETS, POSIX]),
+            PythonSockets(
+                "xhr", "ours, by synchronous requests", self.proxy, services, blocking, modules=[SOCKETS]
+            ),
+            BareRequest("bare_request", "bare synchronous request", self.proxy, services, raw),
             RawWebSocket("websockify", "raw WebSocket, websockify", websockify, services, raw),
             PythonSockets("pyodide", "Pyodide's own sockets", bridge, services, own, modules=[SOCKETS]),
             PythonSockets("host", "Python on this machine", None, services, HostPython(), modules=[POSIX]),

@@ -32,7 +32,9 @@ def ratio_rows(results: Results) -> list[list[str]]:
         against = results.peers[target.peer] if target.peer else "the clock"
         rows.append(
             [
-                target.figure.title,
+                target.figure.title
+                if target.ours == "ours"
+                else f"{target.figure.title}, {results.peers[target.ours]}",
                 against,
                 of_target(spread.median, target),
                 f"{of_target(spread.low, target)} to {of_target(spread.high, target)}",

@@ -4,7 +4,7 @@ It holds the four core files of the npm package, the pure wheels listed here, an
 wheels and no others. What is not in the lock then raises an error in the page; with the stock lock, which
 promises hundreds of packages from a CDN, ``loadPackage`` would only print a message and go on.
 
-Run it again at any time: it does what is missing.
+Run it again at any time: it does what is missing. ``make_distribution`` makes others like it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable, Mapping
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
@@ -60,18 +61,32 @@ PACKAGES = {
 
 def main() -> None:
     """Brings ``build/pyodide`` up to date, and says what it does."""
+    make_distribution(OUTPUT, PACKAGES)
+
+
+def make_distribution(output: Path, packages: Mapping[str, str], local: Iterable[Path] = ()) -> None:
+    """Brings the distribution in ``output`` up to date, and says what it does.
+
+    Args:
+        output: its directory, which holds nothing else.
+        packages: names and versions to download. Their dependencies must be among them, or in ``local``.
+        local: wheels that are on this machine already.
+    """
     if not NPM_PACKAGE.is_dir():
         sys.exit("Pyodide comes from npm: run `npm ci --prefix js` first, or `make demo`, which does it.")
-    OUTPUT.mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
     stock = json.loads((NPM_PACKAGE / "pyodide-lock.json").read_text())
     version = json.loads((NPM_PACKAGE / "package.json").read_text())["version"]
 
     for name in CORE_FILES:
-        link_or_copy(NPM_PACKAGE / name, OUTPUT / name)
-    remove_unlisted_wheels()
-    download_missing_wheels(python_version=".".join(stock["info"]["python"].split(".")[:2]))
-    write_lock(stock)
-    print(f"Pyodide {version} with {len(PACKAGES)} packages is in {OUTPUT.relative_to(ROOT)}")
+        link_or_copy(NPM_PACKAGE / name, output / name)
+    here = {wheel_key(wheel): wheel for wheel in local}
+    remove_wheels_except({*packages.items(), *here}, output)
+    for wheel in here.values():
+        link_or_copy(wheel, output / wheel.name)
+    download_missing_wheels(packages, output, ".".join(stock["info"]["python"].split(".")[:2]))
+    write_lock(stock, output)
+    print(f"Pyodide {version} with {len(wheels(output))} packages is in {output.relative_to(ROOT)}")
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -91,43 +106,43 @@ def wheel_key(wheel: Path) -> tuple[str, str]:
     return name, str(version)
 
 
-def wheels() -> dict[tuple[str, str], Path]:
-    """The wheels in ``build/pyodide``."""
-    return {wheel_key(wheel): wheel for wheel in sorted(OUTPUT.glob("*.whl"))}
+def wheels(directory: Path) -> dict[tuple[str, str], Path]:
+    """The wheels in a directory."""
+    return {wheel_key(wheel): wheel for wheel in sorted(directory.glob("*.whl"))}
 
 
-def remove_unlisted_wheels() -> None:
+def remove_wheels_except(wanted: set[tuple[str, str]], output: Path) -> None:
     """Drops what an older list of packages left."""
-    for key, wheel in wheels().items():
-        if key not in PACKAGES.items():
+    for key, wheel in wheels(output).items():
+        if key not in wanted:
             wheel.unlink()
 
 
-def download_missing_wheels(python_version: str) -> None:
+def download_missing_wheels(packages: Mapping[str, str], output: Path, python_version: str) -> None:
     """Downloads wheels with pip, so that the user's index and proxy settings hold."""
-    present = wheels()
-    missing = [f"{name}=={version}" for name, version in PACKAGES.items() if (name, version) not in present]
+    present = wheels(output)
+    missing = [f"{name}=={version}" for name, version in packages.items() if (name, version) not in present]
     if not missing:
         return
     print(f"downloading {len(missing)} wheels for the page: {', '.join(missing)}", flush=True)
     # Wheels without compiled code only: nothing else runs in WebAssembly.
     pure = ["--only-binary=:all:", "--platform=any", "--implementation=py", "--abi=none"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *pure]
-    command += [f"--python-version={python_version}", f"--dest={OUTPUT}", *missing]
+    command += [f"--python-version={python_version}", f"--dest={output}", *missing]
     if subprocess.run(command, check=False).returncode != 0:
         sys.exit("pip could not download the page's packages; its message is above.")
 
 
-def write_lock(stock: dict[str, Any]) -> None:
+def write_lock(stock: dict[str, Any], output: Path) -> None:
     """Writes ``pyodide-lock.json``: the stock one's header, our packages."""
     environment = marker_environment(stock["info"])
-    packages = {name: lock_entry(wheel, environment) for (name, _), wheel in wheels().items()}
+    packages = {name: lock_entry(wheel, environment) for (name, _), wheel in wheels(output).items()}
     for name, entry in packages.items():
         unmet = [dependency for dependency in entry["depends"] if dependency not in packages]
         if unmet:
-            sys.exit(f"{name} needs {', '.join(unmet)}: add it to PACKAGES in {Path(__file__).name}")
+            sys.exit(f"{name} needs {', '.join(unmet)}: add it to the list of packages it comes from")
     lock = {"info": stock["info"], "packages": packages}
-    (OUTPUT / "pyodide-lock.json").write_text(json.dumps(lock, indent=1) + "\n")
+    (output / "pyodide-lock.json").write_text(json.dumps(lock, indent=1) + "\n")
 
 
 def marker_environment(info: dict[str, str]) -> dict[str, str]:

@@ -73,8 +73,8 @@ function boot() {
       if (!versions.suspends) {
         output.write(
           "note",
-          "This browser cannot suspend Python (it lacks JSPI): blocking calls fail here, asyncio works. " +
-            "Chromium 137 and newer can.\n",
+          "This browser cannot suspend Python (it lacks JSPI): blocking calls wait by synchronous requests here, " +
+            "which is slower. Chromium 137 and newer can.\n",
         );
       }
       runButton.disabled = false;

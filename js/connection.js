@@ -1,27 +1,36 @@
 /**
- * The page's connection to its proxy: owns the carrier and the one timer, keeps the session alive through
- * cuts, and starts a new session when one is over.
+ * One session's connection to the proxy: owns the carriers and the one timer, and keeps the session alive through
+ * cuts.
  * @module
  */
 
+import { Attempts } from "./attempts.js";
+import {
+  ANSWER_MAX,
+  BODY_MAX,
+  LAST_MAX,
+  exchangeAddress,
+  exchangeNow,
+  joined,
+  openLongPoll,
+  sayLast,
+} from "./carriers/http.js";
 import { openWebSocket } from "./carriers/websocket.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { KeepAlive } from "./keepalive.js";
 import { REPLAY_LIMIT } from "./link.js";
 import { Session } from "./session.js";
+import { afterTurn } from "./turn.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /** How long (ms) a new session may take to be welcomed, attempts together. */
 const GREETING_TIME = 10_000;
 
-/** How long (ms) one attempt may take before another is made in its place: the network may have changed. */
+/** How long (ms) one attempt may take, and one with a carrier that has not worked yet. */
 const ATTEMPT_TIME = 10_000;
+const TRIAL_TIME = 4_000;
 
-/** Pauses between attempts (ms): doubled each time, and a random part of it waited (AWS "full jitter"). */
-const BACKOFF_FIRST = 100;
-const BACKOFF_MAX = 5_000;
-
-/** A carrier that lasted so long (ms) was a good one: the pauses begin anew. */
+/** A carrier that lasted so long (ms) was a good one, even if it had nothing to move. */
 const LASTING = 5_000;
 
 /**
@@ -29,6 +38,12 @@ const LASTING = 5_000;
  * that makes more of it, by pings that are to be answered or messages to be acknowledged, does not read.
  */
 const UNSENT_MAX = 2 * REPLAY_LIMIT;
+
+/**
+ * Bytes that a WebSocket is given while the page has no turn. Chromium takes no more into its own process then
+ * than a pipe holds; what is beyond would wait, while exchanges move it at once.
+ */
+const GIVEN_MAX = 64 * 1024;
 
 /** Most characters of a reason that the proxy is told. */
 const REASON_MAX = 500;
@@ -41,11 +56,34 @@ const TIMER_MAX = 2 ** 31 - 1;
 
 /**
  * @typedef {import("./carriers/websocket.js").Carrier} Carrier
+ * @typedef {import("./attempts.js").Kind} Kind
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Message} Message
+ *
+ * @typedef {object} Line a carrier and what came on it; or a single exchange, which has none
+ * @property {Kind | "exchange"} kind
+ * @property {Carrier | null} carrier
+ * @property {MessageReader} reader
+ * @property {boolean} welcomed
+ * @property {boolean} over nothing that still comes on it means anything
+ * @property {number} since when it was welcomed
+ * @property {number} seen what the proxy had seen then
+ * @property {boolean} moved whether it has moved any of the session's messages
  */
 
 const now = () => performance.now();
+
+/** @param {Line["kind"]} kind @returns {Line} */
+const newLine = (kind) => ({
+  kind,
+  carrier: null,
+  reader: new MessageReader(),
+  welcomed: false,
+  over: false,
+  since: 0,
+  seen: 0,
+  moved: false,
+});
 
 export class Connection {
   /** Round trip to the proxy (ms) when last measured. @type {number | null} */
@@ -54,26 +92,32 @@ export class Connection {
   agent = "";
   /** How often a lost carrier was replaced. */
   reconnects = 0;
-  /** @type {Session} */
-  #session;
-  /** @type {Carrier | null} */
-  #carrier = null;
-  /**
-   * Cuts what comes on the carrier into messages; events of any other carrier mean nothing.
-   * @type {MessageReader | null}
-   */
-  #reader = null;
-  #welcomed = false;
-  #welcomedAt = 0;
+  /** The proxy will stop: what is new belongs into another session. */
+  draining = false;
+  /** Why the proxy does not let this page in. @type {Error | null} */
+  refusal = null;
+  /** The carrier in use. @type {Line | null} */
+  #line = null;
+  /** The one that is being tried. @type {Line | null} */
+  #candidate = null;
+  #attempts = new Attempts();
+  /** Why attempts of opening have failed. @type {string[]} */
+  #failures = [];
+  #attached = false;
   #pinged = -1;
-  #closed = false;
   #keepAlive = new KeepAlive(Infinity, 0);
-  #attempts = 0;
+  #candidateUntil = Infinity;
+  #returnAt = Infinity;
   #retryAt = Infinity;
-  #giveUpAt = Infinity;
+  #giveUpAt = now() + GREETING_TIME;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #timerAt = Infinity;
+  /** Whether exchanges were made since the page had its last turn. */
+  #inStretch = false;
+  #given = 0;
+  /** Since when exchanges fail; Infinity if the last was answered. */
+  #missedSince = Infinity;
   /** Whoever waits for the first welcome. @type {{resolve: () => void, reject: (error: Error) => void} | null} */
   #opening = null;
 
@@ -86,7 +130,11 @@ export class Connection {
     this.url = url;
     this.#token = token;
     this.#agent = agent;
-    this.#session = this.#newSession();
+    this.session = new Session({
+      now,
+      send: (message) => this.#send(message),
+      later: (flush) => queueMicrotask(flush),
+    });
   }
 
   #token;
@@ -104,89 +152,195 @@ export class Connection {
     });
   }
 
-  /** The session for new sockets and requests; a new one is begun if the last is over. */
-  get session() {
-    if (this.#session.state === "closed" && !this.#closed) {
-      this.#session = this.#newSession();
-      this.#attempt();
+  /**
+   * The same before this returns, by one exchange; a carrier follows as soon as the page has a turn.
+   * @throws {ProxyError} it cannot be reached, or refuses
+   */
+  openNow() {
+    this.#opening = { resolve: () => {}, reject: () => {} }; // who is refused is not let in later
+    const answered = this.exchange(0);
+    this.#opening = null;
+    if (this.refusal) throw this.refusal;
+    if (!answered) {
+      this.close();
+      throw new ProxyError("unreachable", this.#unreachable("no answer to a synchronous request"));
     }
-    return this.#session;
+    this.begin();
   }
 
-  /** The session as it is, for those who only look. */
-  get current() {
-    return this.#session;
+  /** Reach the proxy, however long that takes. */
+  begin() {
+    this.#attempt();
+  }
+
+  /** Whether the session has ended. */
+  get over() {
+    return this.session.state === "closed";
+  }
+
+  /** What kind of carrier is in use. @returns {Kind | ""} */
+  get carrier() {
+    return /** @type {Kind | undefined} */ (this.#line?.kind) ?? "";
+  }
+
+  /** The network may be back: do not wait for the next attempt's time. */
+  hurry() {
+    if (!this.#line && !this.#candidate && this.#retryAt < Infinity) {
+      this.#retryAt = now();
+      this.#arm();
+    }
   }
 
   /** End the session: its sockets fail, and the proxy closes theirs. */
   close() {
-    this.#closed = true;
-    this.#sendUnnumbered({ type: "goaway", socket: 0, code: "shutdown", message: "the page is done" });
+    if (this.over) return;
+    this.#sayGoodbye("shutdown", "the page is done");
     this.#end(new SocketError("ENETDOWN", "pynet_browser was uninstalled"));
   }
 
-  #newSession() {
-    this.#giveUpAt = now() + GREETING_TIME;
-    this.#attempts = 0;
-    return new Session({
-      now,
-      send: (message) => this.#send(message),
-      later: (flush) => queueMicrotask(flush),
+  // ── Exchanges ──────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * One synchronous exchange, beside whatever carries the session otherwise.
+   * @param {number} wait how long (ms) the proxy may hold its answer back until there is something to say
+   * @returns {boolean} whether the proxy has answered; if not, this may have returned at once
+   */
+  exchange(wait) {
+    if (this.over) return false;
+    if (this.session.state === "fresh" && this.#candidate) {
+      this.#drop(this.#candidate, true); // it may have begun another session
+      this.#retryAt = now();
+    }
+    this.#beginStretch();
+    const line = newLine("exchange");
+    let answer = null;
+    try {
+      const greeting = this.session.greeting(this.#token, this.#agent, { wait: Math.ceil(wait), limit: ANSWER_MAX });
+      const messages = this.session.link.outstanding(BODY_MAX);
+      answer = exchangeNow(exchangeAddress(this.url), joined([greeting, ...messages]));
+    } catch (error) {
+      if (error instanceof RangeError) this.#refuse("ENETUNREACH", "unreachable", error.message); // such a token fits nowhere
+    }
+    if (answer) this.#received(line, answer);
+    this.#missedSince = line.welcomed ? Infinity : Math.min(this.#missedSince, now());
+    const patience = this.session.name ? this.#missedSince + this.session.grace : this.#giveUpAt;
+    if (!line.welcomed && now() >= patience) this.#giveUp();
+    return line.welcomed;
+  }
+
+  /** Until the page has a turn, nothing is heard but the answers of exchanges, and the carrier moves little. */
+  #beginStretch() {
+    if (this.#inStretch) return;
+    this.#inStretch = true;
+    this.#given = 0;
+    this.session.held = this.#line?.kind === "HTTP";
+    afterTurn(() => {
+      this.#inStretch = this.session.held = false;
+      this.#keepAlive.heard(now());
+      if (this.#line && this.#missedSince < Infinity) {
+        this.#lost(this.#line, "exchanges beside it have failed"); // what an answer has taken along is sent again
+      } else if (this.#line) {
+        this.session.flush();
+        this.#send(this.session.link.acknowledgement()); // the proxy sends here again when it hears something
+      }
+      this.#missedSince = Infinity;
+      this.#arm();
     });
   }
 
   // ── Carriers ───────────────────────────────────────────────────────────────────────────────────────
 
-  #attempt() {
-    this.#dropCarrier(); // the last attempt may still be going on
-    const reader = new MessageReader();
-    const current = (/** @type {() => void} */ handle) => reader === this.#reader && handle();
+  #attempt(kind = this.#attempts.kind) {
+    if (this.#candidate) this.#drop(this.#candidate);
+    const line = newLine(kind);
+    this.#candidate = line;
+    const current = (/** @type {() => void} */ handle) => {
+      if (!line.over) handle();
+    };
+    const events = {
+      /** @param {import("./session.js").Poll} [poll] */
+      greeting: (poll) => this.session.greeting(this.#token, this.#agent, poll),
+      received: (/** @type {Uint8Array} */ piece) => current(() => this.#received(line, piece)),
+      closed: (/** @type {string} */ reason) => current(() => this.#lost(line, reason)),
+    };
+    this.#retryAt = Infinity;
+    this.#candidateUntil = now() + (this.#attempts.proven ? ATTEMPT_TIME : TRIAL_TIME);
     try {
-      const greeting = this.#session.greeting(this.#token, this.#agent);
-      this.#carrier = openWebSocket(this.url, {
-        opened: () => current(() => this.#send(greeting)),
-        received: (piece) => current(() => this.#received(reader, piece)),
-        closed: (reason) => current(() => this.#lost(reason)),
-      });
+      events.greeting();
+      line.carrier =
+        kind === "HTTP" ? openLongPoll(exchangeAddress(this.url), events) : openWebSocket(this.url, events);
     } catch (error) {
-      this.#end(new SocketError("ENETUNREACH", String(error)), new ProxyError("unreachable", String(error)));
-      return;
+      this.#lost(line, String(error));
     }
-    this.#reader = reader;
-    this.#retryAt = now() + ATTEMPT_TIME;
     this.#arm();
   }
 
   /** @param {Uint8Array} message */
   #send(message) {
-    this.#carrier?.send(message);
-    if (this.#carrier && this.#carrier.unsent > UNSENT_MAX) this.#lost("it takes nothing in");
+    const line = this.#line;
+    if (!line?.carrier) return;
+    line.carrier.send(message);
+    if (this.#inStretch) {
+      this.#given += message.length;
+      this.session.held ||= this.#given > GIVEN_MAX;
+    } else if (line.carrier.unsent > UNSENT_MAX) {
+      this.#lost(line, "it takes nothing in");
+    }
   }
 
-  /** @param {string} reason */
-  #lost(reason) {
-    const wasWelcomed = this.#welcomed;
-    this.#dropCarrier();
-    if (wasWelcomed) {
-      this.#session.lose();
-      if (now() - this.#welcomedAt >= LASTING) this.#attempts = 0;
-      this.#giveUpAt = now() + this.#session.grace;
+  /** @param {Line} line @param {string} reason */
+  #lost(line, reason) {
+    const wasInUse = line === this.#line;
+    this.#drop(line);
+    if (wasInUse) {
+      this.session.lose();
+      if (line.moved || now() - line.since >= LASTING) this.#attempts.rest();
+      this.#giveUpAt = now() + this.session.grace;
+      if (this.#candidate) return; // which was to take its place anyway
+    } else if (this.#line) {
+      this.#returnAt = now() + this.#attempts.returnPause();
+      this.#arm();
+      return;
+    } else {
+      this.#attempts.failed();
     }
     if (this.#opening) {
-      const message = `no proxy answers at ${this.url} (${reason}); is it running, and is this its address?`;
-      this.#end(new SocketError("ENETUNREACH", message), new ProxyError("unreachable", message));
+      this.#failures.push(`${line.kind}: ${reason}`);
+      if (this.#failures.length > 1) {
+        this.#refuse("ENETUNREACH", "unreachable", this.#unreachable(this.#failures.join("; ")));
+      } else {
+        this.#attempt();
+      }
       return;
     }
-    const ceiling = Math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** this.#attempts++);
-    this.#retryAt = now() + Math.random() * ceiling;
+    this.#retryAt = now() + this.#attempts.pause();
     this.#arm();
   }
 
-  #dropCarrier() {
-    const carrier = this.#carrier;
-    this.#carrier = this.#reader = null;
-    this.#welcomed = false;
-    carrier?.close();
+  /** @param {string} reason */
+  #unreachable(reason) {
+    return `no proxy answers at ${this.url} (${reason}); is it running, and is this its address?`;
+  }
+
+  /** @param {Line} line @param {boolean} [done] whether a session that it has begun is not wanted */
+  #drop(line, done) {
+    line.over = true;
+    if (line === this.#line) this.#line = null;
+    if (line === this.#candidate) {
+      this.#candidate = null;
+      this.#candidateUntil = Infinity;
+    }
+    line.carrier?.close(done);
+  }
+
+  /** @param {string} errno @param {string} code @param {string} message */
+  #refuse(errno, code, message) {
+    this.#end(new SocketError(errno, message), new ProxyError(code, message));
+  }
+
+  #giveUp() {
+    const errno = this.session.state === "fresh" ? "ENETUNREACH" : "ETIMEDOUT";
+    this.#refuse(errno, "unreachable", `no connection to the proxy at ${this.url}`);
   }
 
   /**
@@ -195,54 +349,79 @@ export class Connection {
    * @param {Error} [refusal] what whoever is opening is told
    */
   #end(error, refusal = error) {
-    this.#dropCarrier();
-    this.#retryAt = this.#giveUpAt = Infinity;
-    this.#session.close(error);
+    for (const line of [this.#line, this.#candidate]) if (line) this.#drop(line, true);
+    this.#retryAt = this.#giveUpAt = this.#returnAt = Infinity;
+    this.refusal = refusal;
+    this.session.close(error);
     this.#opening?.reject(refusal);
     this.#opening = null;
     this.#arm();
   }
 
+  /** Tell the proxy that the session is over, by what works even if the page is left now. */
+  #sayGoodbye(/** @type {string} */ code, /** @type {string} */ message) {
+    if (!this.session.name) return;
+    const goaway = encodeFrame({ type: "goaway", socket: 0, code, message });
+    const farewell = encodeMessage(0, this.session.link.received, [goaway]);
+    if (this.#line?.kind === "WebSocket") {
+      this.session.held = false;
+      this.session.flush();
+      this.#send(farewell);
+    } else {
+      const greeting = this.session.greeting(this.#token, this.#agent, { wait: 0, limit: 0 });
+      sayLast(exchangeAddress(this.url), greeting, this.session.link.outstanding(LAST_MAX), farewell);
+    }
+  }
+
   // ── Messages ───────────────────────────────────────────────────────────────────────────────────────
 
-  /** @param {MessageReader} reader @param {Uint8Array} piece */
-  #received(reader, piece) {
-    this.#keepAlive.heard(now());
+  /** @param {Line} line @param {Uint8Array} piece */
+  #received(line, piece) {
+    if (line === this.#line) this.#keepAlive.heard(now());
     try {
-      for (const message of reader.feed(piece)) {
-        const frames = this.#welcomed ? this.#session.receive(message) : framesOf(message.body);
-        for (const frame of frames) {
-          if (reader !== this.#reader) return; // what is behind a goaway means nothing
-          this.#handle(frame);
-        }
+      for (const message of line.reader.feed(piece)) {
+        if (line.over || this.over) return; // what is behind a goaway means nothing
+        this.#receive(line, message);
       }
     } catch (error) {
-      this.#broken(/** @type {Error} */ (error));
-      if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
+      if (error instanceof ProtocolError && !line.welcomed && line.kind !== "WebSocket") {
+        if (line.kind === "HTTP") this.#lost(line, "the answer is not a proxy's");
+      } else {
+        this.#broken(/** @type {Error} */ (error));
+        if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
+      }
     }
     this.#arm();
+  }
+
+  /** @param {Line} line @param {Message} message */
+  #receive(line, message) {
+    if (line.welcomed && (message.number || message.ack > line.seen)) line.moved = true;
+    const frames = line.welcomed ? this.session.receive(message) : framesOf(message.body);
+    for (const frame of frames) {
+      if (line.over || this.over) return;
+      this.#handle(line, frame);
+    }
   }
 
   /** The session cannot go on, since not all was taken in. @param {Error} error */
   #broken(error) {
     const reason = [...error.message].slice(0, REASON_MAX).join(""); // it may quote what the proxy sent
-    this.#sendUnnumbered({ type: "goaway", socket: 0, code: "protocol", message: reason });
-    const message = `the proxy sent what it should not: ${reason}`;
-    this.#end(new SocketError("ECONNRESET", message), new ProxyError("protocol", message));
+    this.#sayGoodbye("protocol", reason);
+    this.#refuse("ECONNRESET", "protocol", `the proxy sent what it should not: ${reason}`);
   }
 
-  /** @param {Frame} frame about the carrier or the session */
-  #handle(frame) {
+  /** @param {Line} line @param {Frame} frame about the carrier or the session */
+  #handle(line, frame) {
     switch (frame.type) {
       case "welcome":
-        this.#attached(frame);
+        this.#welcome(line, frame);
         break;
       case "refused":
-        this.#refused(frame);
+        this.#refused(line, frame);
         break;
       case "goaway":
-        if (frame.code === "drain") break; // what there is goes on until the proxy ends it
-        this.#end(new SocketError("ECONNRESET", `the proxy ended the session: ${frame.message || frame.code}`));
+        this.#goaway(frame);
         break;
       case "ping":
         this.#sendUnnumbered({ type: "pong", socket: 0, stamp: frame.stamp });
@@ -256,29 +435,48 @@ export class Connection {
     }
   }
 
-  /** @param {Frame} welcome */
-  #attached(welcome) {
-    if (this.#welcomed) throw new ProtocolError("welcomed twice");
-    if (this.#session.name) this.reconnects++;
-    this.#welcomed = true;
-    this.#welcomedAt = now();
+  /** @param {Line} line @param {Frame} welcome */
+  #welcome(line, welcome) {
+    if (line.welcomed && line.kind !== "HTTP") throw new ProtocolError("welcomed twice");
     this.agent = welcome.agent;
-    this.#retryAt = this.#giveUpAt = Infinity;
+    if (line.welcomed || line.kind === "exchange") {
+      line.welcomed = true;
+      line.seen = welcome.seen;
+      this.session.exchanged(welcome);
+      if (!this.#line) this.#giveUpAt = now() + this.session.grace;
+      return;
+    }
+    const before = this.#line;
+    this.#candidate = null;
+    this.#line = line;
+    if (before) this.#drop(before);
+    if (this.#attached) this.reconnects++;
+    this.#attached = line.welcomed = true;
+    line.since = now();
+    line.seen = welcome.seen;
+    this.#attempts.succeeded(/** @type {Kind} */ (line.kind));
+    this.#retryAt = this.#giveUpAt = this.#candidateUntil = Infinity;
+    this.#returnAt = line.kind === "HTTP" ? now() + this.#attempts.returnPause() : Infinity;
     this.#keepAlive = new KeepAlive(Math.max(welcome.keepalive, KEEPALIVE_MIN), now());
-    this.#session.attach(welcome);
+    this.session.attach(welcome);
     this.#ping();
     this.#opening?.resolve();
     this.#opening = null;
   }
 
-  /** @param {Frame} refused */
-  #refused({ code, message }) {
-    if (code === "busy" && this.#session.name) {
-      this.#lost(message); // it keeps the session, and may let us in later
+  /** @param {Line} line @param {Frame} refused */
+  #refused(line, { code, message }) {
+    if (code === "busy" && !this.#opening) {
+      if (line.kind !== "exchange") this.#lost(line, message); // it may let us in later
       return;
     }
-    const errno = code === "session" ? "ECONNRESET" : "ENETUNREACH";
-    this.#end(new SocketError(errno, message), new ProxyError(code, message));
+    this.#refuse(code === "session" ? "ECONNRESET" : "ENETUNREACH", code, message);
+  }
+
+  /** @param {Frame} goaway */
+  #goaway({ code, message }) {
+    if (code === "drain") this.draining = true;
+    else this.#end(new SocketError("ECONNRESET", `the proxy ended the session: ${message || code}`));
   }
 
   #ping() {
@@ -288,16 +486,16 @@ export class Connection {
 
   /** @param {Frame} frame */
   #sendUnnumbered(frame) {
-    if (this.#welcomed) this.#send(encodeMessage(0, this.#session.link.received, [encodeFrame(frame)]));
+    this.#send(encodeMessage(0, this.session.link.received, [encodeFrame(frame)]));
   }
 
   // ── Time ───────────────────────────────────────────────────────────────────────────────────────────
 
   /** See to it that #tick runs when something is next due. */
   #arm() {
-    const due = this.#welcomed
-      ? Math.min(this.#session.link.ackAt, this.#keepAlive.deadline)
-      : Math.min(this.#retryAt, this.#giveUpAt);
+    const due = this.#line
+      ? Math.min(this.session.link.ackAt, this.#keepAlive.deadline, this.#returnAt, this.#candidateUntil)
+      : Math.min(this.#retryAt, this.#giveUpAt, this.#candidateUntil);
     if (due >= this.#timerAt && due < Infinity) return; // the timer that is set will set the next
     clearTimeout(this.#timer);
     this.#timerAt = due;
@@ -307,18 +505,27 @@ export class Connection {
   #tick() {
     this.#timerAt = Infinity;
     const time = now();
-    if (time >= this.#giveUpAt) {
-      const message = `no connection to the proxy at ${this.url}`;
-      const code = this.#session.state === "fresh" ? "ENETUNREACH" : "ETIMEDOUT";
-      this.#end(new SocketError(code, message), new ProxyError("unreachable", message));
+    if (this.#candidate && time >= this.#candidateUntil) this.#lost(this.#candidate, "no answer in time");
+    if (this.#line) {
+      this.#tend(this.#line, time);
+    } else if (time >= this.#giveUpAt) {
+      this.#giveUp();
     } else if (time >= this.#retryAt) {
       this.#attempt();
-    } else if (this.#welcomed) {
-      this.#session.flush();
-      const sign = this.#keepAlive.tick(time);
-      if (sign === "probe") this.#ping();
-      if (sign === "lost") this.#lost("nothing was heard from it");
     }
     this.#arm();
+  }
+
+  /** @param {Line} line @param {number} time */
+  #tend(line, time) {
+    this.session.flush();
+    const sign = this.#keepAlive.tick(time);
+    if (sign === "probe") this.#ping();
+    if (sign === "lost") {
+      this.#lost(line, "nothing was heard from it");
+    } else if (time >= this.#returnAt) {
+      this.#returnAt = Infinity;
+      this.#attempt("WebSocket");
+    }
   }
 }

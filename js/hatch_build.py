@@ -15,7 +15,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 DEMO_SUFFIXES = {".css", ".html", ".js", ".py", ".svg"}  # the page runs Python too
-BUILD_TOOLS = {"distribution.py"}  # of demo/, but no part of the page
+OTHERS = {"distribution.py", "jupyterlite"}  # in demo/, but no part of the page
 
 ESBUILD_OPTIONS = [
     "--bundle",
@@ -56,7 +56,7 @@ def demo_files(root: Path) -> list[Path]:
     return sorted(
         file
         for file in (root / "demo").rglob("*")
-        if file.suffix in DEMO_SUFFIXES and file.name not in BUILD_TOOLS
+        if file.suffix in DEMO_SUFFIXES and OTHERS.isdisjoint(file.relative_to(root / "demo").parts)
     )
 
 

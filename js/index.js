@@ -3,34 +3,63 @@
  * @module
  */
 
-import { Connection } from "./connection.js";
 import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
 import { Listener } from "./listener.js";
+import { probe, surroundings } from "./probe.js";
 import { AF_UNIX, PROTOCOLS, SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
 import { forC } from "./sockfs/opensocket.js";
+import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
 
-export { missingParts };
+export { missingParts, probe, surroundings };
 
 /**
  * @typedef {import("./endpoint.js").Answered} Answered
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./sockfs/opensocket.js").OpenSocket} OpenSocket
- * @typedef {any} Reply the answer's fields, or {error: code, message}; a promise, which
- *   never rejects, where that is not known yet
+ * @typedef {any} Reply the answer's fields, or {error: code, message}; a Pending where that is not known yet
+ *
+ * @typedef {object} Options
+ * @property {string} url of the proxy; empty for none
+ * @property {string} token
+ * @property {string} agent
+ * @property {Record<string, number>} errno
+ * @property {import("./sockfs/filesystem.js").Blocks} blocking
+ * @property {() => void} onBlocked
  */
 
 /**
  * Reach the proxy, unless the page is to be its own network.
  * @param {any} module Pyodide's Emscripten module
- * @param {{url: string, token: string, agent: string, errno: Record<string, number>}} options an empty url for none
+ * @param {Options} options
  * @returns {Promise<Network>}
  */
-export async function open(module, { url, token, agent, errno }) {
-  const connection = url ? new Connection(url, token, agent) : null;
-  await connection?.open();
-  return new Network(new SocketFileSystem(module, connection, errno));
+export async function open(module, options) {
+  const uplink = uplinkTo(options);
+  await uplink?.open();
+  return networkOf(module, uplink, options);
+}
+
+/**
+ * The same before this returns.
+ * @param {any} module @param {Options} options
+ * @returns {Network}
+ */
+export function openNow(module, options) {
+  const uplink = uplinkTo(options);
+  uplink?.openNow();
+  return networkOf(module, uplink, options);
+}
+
+/** @param {Options} options */
+function uplinkTo({ url, token, agent }) {
+  return url ? new Uplink(url, token, agent) : null;
+}
+
+/** @param {any} module @param {Uplink | null} uplink @param {Options} options */
+function networkOf(module, uplink, { errno, blocking, onBlocked }) {
+  return new Network(new SocketFileSystem(module, uplink, errno, blocking, onBlocked));
 }
 
 /** The network of this page while it is installed. What is absent is undefined, which Python sees as None. */
@@ -38,7 +67,7 @@ class Network {
   /** @param {SocketFileSystem} system */
   constructor(system) {
     this.system = system;
-    this.connection = system.connection;
+    this.uplink = system.uplink;
   }
 
   mount() {
@@ -47,12 +76,36 @@ class Network {
 
   close() {
     this.system.unmount();
-    this.connection?.close();
+    this.uplink?.close();
   }
 
-  /** Whether a blocking call made now could wait. */
+  // ── Waiting ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether a call made now may suspend the interpreter. */
   get suspends() {
     return this.system.suspends;
+  }
+
+  /** How a blocking call made now would wait: "jspi", "xhr" or "none". */
+  get waiting() {
+    return this.system.waiting;
+  }
+
+  /** Settled when there is an answer, or a signal that Python should handle first. @param {Pending} pending */
+  whenAnswered(pending) {
+    return new Promise((resolve) => {
+      const forget = this.system.whenInterrupted(() => finish());
+      const finish = () => {
+        forget();
+        resolve(undefined);
+      };
+      pending.promise.then(finish);
+    });
+  }
+
+  /** Wait here for an answer; false where that is impossible, or nothing could bring it. @param {Pending} pending */
+  block(pending) {
+    return this.system.block(() => pending.answer !== undefined, Infinity, true) !== "stuck";
   }
 
   // ── Names ──────────────────────────────────────────────────────────────────────────────────────────
@@ -76,7 +129,7 @@ class Network {
 
   /** @param {Omit<Frame, "socket">} frame */
   #request(frame) {
-    const network = this.connection?.session ?? this.system.local;
+    const network = this.uplink?.session ?? this.system.local;
     return reply((answered) => network.request(frame, answered));
   }
 
@@ -140,10 +193,10 @@ class Network {
     return [[sock.saddr, sock.sport], sock.daddr === undefined ? undefined : [sock.daddr, sock.dport]];
   }
 
-  /** Settled when the addresses are known that are still being asked for; undefined if none are. @param {number} fd */
+  /** Answered when the addresses are known that are still being asked for; undefined if none are. @param {number} fd */
   settled(fd) {
     const socket = this.system.find(fd)?.socket;
-    return socket?.settling ? new Promise((resolve) => socket.whenSettled(() => resolve(DONE))) : undefined;
+    return socket?.settling ? reply((answered) => socket.whenSettled(() => answered(null, DONE))) : undefined;
   }
 
   // ── Options and states ─────────────────────────────────────────────────────────────────────────────
@@ -215,16 +268,13 @@ class Network {
   // ── Status ─────────────────────────────────────────────────────────────────────────────────────────
 
   status() {
-    const { connection } = this;
-    const session = connection?.current;
+    const { uplink, system } = this;
     return {
-      url: connection?.url ?? "",
-      proxy: connection?.agent ?? "",
-      state: session?.state ?? "local",
-      roundTrip: connection?.roundTrip ?? undefined,
-      reconnects: connection?.reconnects ?? 0,
-      buffered: session?.link.buffered ?? 0,
-      sockets: this.system.sockets.map(({ stream, socket, family }) => ({
+      ...(uplink?.status() ?? LOCAL),
+      waiting: system.waiting,
+      blocking: system.blocks,
+      browserSuspends: "Suspending" in WebAssembly,
+      sockets: system.sockets.map(({ stream, socket, family }) => ({
         fd: stream.fd,
         family,
         kind: socket.datagram ? "datagram" : "stream",
@@ -265,17 +315,38 @@ class Network {
   }
 }
 
+/** What an uplink tells, where there is none. */
+const LOCAL = { url: "", proxy: "", state: "local", carrier: "", roundTrip: undefined, reconnects: 0, buffered: 0 };
+
 const DONE = { type: "done", socket: 0 };
+
+/** An answer that is on its way. */
+class Pending {
+  /** It, once it is there. @type {object | undefined} */
+  answer;
+  /** @type {((answer: object) => void)[]} */
+  #waiting = [];
+
+  /** Never rejects. @returns {Promise<object>} */
+  get promise() {
+    return new Promise((resolve) => {
+      if (this.answer) resolve(this.answer);
+      else this.#waiting.push(resolve);
+    });
+  }
+
+  /** @param {object} answer */
+  settle(answer) {
+    this.answer ??= answer;
+    for (const resolve of this.#waiting.splice(0)) resolve(this.answer);
+  }
+}
 
 /** @param {(answered: Answered) => void} question @returns {Reply} */
 function reply(question) {
-  /** @type {object | undefined} */
-  let answer;
-  /** @type {((answer: object) => void) | undefined} */
-  let settle;
+  const pending = new Pending();
   question((error, frame) => {
-    answer ??= error ? { error: error.code, message: error.message } : /** @type {Frame} */ (frame);
-    settle?.(answer);
+    pending.settle(error ? { error: error.code, message: error.message } : /** @type {Frame} */ (frame));
   });
-  return answer ?? new Promise((resolve) => (settle = resolve));
+  return pending.answer ?? pending;
 }

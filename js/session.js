@@ -10,7 +10,8 @@ import { Budget, WINDOW_INITIAL } from "./window.js";
 import { LAYOUTS, VERSION, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /**
- * fresh: no proxy has welcomed it yet; attached: a carrier moves its messages; detached: it waits for one.
+ * fresh: no proxy has welcomed it yet; attached: a carrier moves its messages; detached: it waits for one, or for the
+ * next exchange.
  * @type {Record<string, {[event: string]: string}>}
  */
 export const TRANSITIONS = {
@@ -53,6 +54,7 @@ const ANSWERS_MAX = 1 << 20;
  * @typedef {import("./wire.js").Message} Message
  * @typedef {import("./endpoint.js").AnySocket} AnySocket
  * @typedef {import("./endpoint.js").Answered} Answered
+ * @typedef {{wait: number, limit: number}} Poll what the answer of an exchange may take: ms, and bytes of messages
  * @typedef {object} Surroundings
  * @property {(message: Uint8Array) => void} send hands a message to the carrier in use
  * @property {() => number} now milliseconds, never going back
@@ -64,6 +66,8 @@ export class Session {
   /** What the proxy called it. */
   name = "";
   key = "";
+  /** Whether what is to be sent waits for an exchange: the carrier would not move it now. */
+  held = false;
   /** Credit that the proxy grants each new socket. */
   peerWindow = WINDOW_INITIAL;
   /** How long (ms) the proxy keeps the session without a carrier. */
@@ -98,23 +102,23 @@ export class Session {
    * The message that a carrier must begin with.
    * @param {string} token
    * @param {string} agent
+   * @param {Poll} [poll] of an exchange
    */
-  greeting(token, agent) {
-    return encodeMessage(0, 0, [
-      encodeFrame({
-        type: "hello",
-        socket: 0,
-        version: VERSION,
-        token,
-        session: this.name,
-        key: this.key,
-        seen: this.link.received,
-        window: WINDOW_INITIAL,
-        replay: this.link.replayLimit,
-        features: [],
-        agent,
-      }),
-    ]);
+  greeting(token, agent, poll) {
+    const hello = encodeFrame({
+      type: "hello",
+      socket: 0,
+      version: VERSION,
+      token,
+      session: this.name,
+      key: this.key,
+      seen: this.link.received,
+      window: WINDOW_INITIAL,
+      replay: this.link.replayLimit,
+      features: [],
+      agent,
+    });
+    return encodeMessage(0, 0, poll ? [hello, encodeFrame({ type: "poll", socket: 0, ...poll })] : [hello]);
   }
 
   /**
@@ -123,16 +127,31 @@ export class Session {
    * @throws {ProtocolError} to another session, or by a proxy that has seen what was never sent
    */
   attach(welcome) {
+    this.#welcomed("attach", welcome);
+    for (const message of this.link.replay(welcome.seen)) this.#send(message);
+    this.flush();
+    this.#roomChanged();
+  }
+
+  /**
+   * An exchange was welcomed: what it has taken along may be acknowledged.
+   * @param {Frame} welcome
+   * @throws {ProtocolError} to another session, or by a proxy that has seen what was never sent
+   */
+  exchanged(welcome) {
+    this.#welcomed("exchange", welcome);
+    if (this.link.acknowledge(welcome.seen)) this.#roomChanged();
+  }
+
+  /** @param {string} event @param {Frame} welcome */
+  #welcomed(event, welcome) {
     if (this.name && welcome.session !== this.name) throw new ProtocolError("welcomed to another session");
-    this.#turn("attach");
+    this.#turn(event);
     this.name = welcome.session;
     this.key = welcome.key;
     this.grace = welcome.grace;
     this.peerWindow = welcome.window;
     this.link.peerReplay = welcome.replay;
-    for (const message of this.link.replay(welcome.seen)) this.#send(message);
-    this.flush();
-    this.#roomChanged();
   }
 
   /** The last carrier is gone; messages wait for the next. */
@@ -190,7 +209,7 @@ export class Session {
 
   /** Send what is pending, or the acknowledgement that is due. */
   flush() {
-    if (this.state !== "attached") return;
+    if (this.state !== "attached" || this.held) return;
     const now = this.now();
     for (const message of this.link.take(now)) {
       this.#lastSent = now;

@@ -10,8 +10,13 @@ the standard ``socket``, ``select`` and all that is built on them reach the netw
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from pynet_browser.diagnosis import Diagnosis, DiagnosisStep
 from pynet_browser.errors import (
     BlockingError,
     NotInBrowserError,
@@ -21,14 +26,17 @@ from pynet_browser.errors import (
     ProxyRefusedError,
     ProxyUnreachableError,
     PyNetError,
+    SlowWaitingWarning,
     UnsupportedRuntimeError,
 )
-from pynet_browser.runtime import Network, open_network
+from pynet_browser.runtime import Network, can_suspend, examine, open_network, open_network_sync
 from pynet_browser.status import SocketStatus, Status
 from pynet_browser.stdlib.patches import Patches
 
 __all__ = [
     "BlockingError",
+    "Diagnosis",
+    "DiagnosisStep",
     "NotInBrowserError",
     "PolicyError",
     "ProtocolError",
@@ -36,24 +44,33 @@ __all__ = [
     "ProxyRefusedError",
     "ProxyUnreachableError",
     "PyNetError",
+    "SlowWaitingWarning",
     "SocketStatus",
     "Status",
     "UnsupportedRuntimeError",
+    "diagnose",
     "install",
+    "install_sync",
     "status",
     "uninstall",
 ]
 
 __version__ = "0.1.0"
+AGENT = f"pynet-browser/{__version__}"
 
 SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 SESSION_PATH = "/pynet"
 
+Blocking: TypeAlias = Literal["auto", "jspi", "xhr"]
+WAYS = ("auto", "jspi", "xhr")
+
 _network: Network | None = None
+_way: tuple[str, str, Blocking] = ("", "", "auto")
+"""Address and token of its proxy, and how its blocking calls wait."""
 _patches = Patches()
 
 
-async def install(url: str | None, *, token: str | None = None) -> None:
+async def install(url: str | None, *, token: str | None = None, blocking: Blocking = "auto") -> None:
     """Give this page's Python a network, through the proxy at ``url``.
 
     Without a proxy (``install(None)``) the page is a network of its own: its servers and clients meet on
@@ -65,23 +82,78 @@ async def install(url: str | None, *, token: str | None = None) -> None:
         url: where the proxy is: ``ws://127.0.0.1:8765/pynet``, or the address it printed when it started,
             ``http://127.0.0.1:8765/?token=…``; None for no proxy.
         token: the proxy's token, if the address does not hold it.
+        blocking: how blocking calls wait. ``jspi``: the interpreter is suspended, and the page and other
+            tasks go on; where that is impossible, such a call raises ``BlockingError``. ``xhr``: by
+            synchronous requests to the proxy, during which nothing else happens on this thread. ``auto``:
+            the first where it is possible when the call is made, the second elsewhere.
 
     Raises:
         NotInBrowserError: this Python does not run in a page.
         UnsupportedRuntimeError: this Pyodide is older than 314.0.
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token or this page's origin; the message says what to change.
-        ValueError: ``url`` is no address of a proxy.
+        ValueError: ``url`` is no address of a proxy; ``blocking`` is none of these.
     """
-    global _network
+    address, found = _arguments(url, token, blocking)
+    network = await open_network(address, found, AGENT, blocking, _hint_at(blocking))
+    _mount(network, (address, found, blocking))
+
+
+def install_sync(url: str | None, *, token: str | None = None, blocking: Blocking = "auto") -> None:
+    """The same as ``install`` for code that cannot await, such as what ``pyodide.runPython`` runs.
+
+    The proxy is reached by a synchronous request, unless Python can be suspended here.
+
+    Args:
+        url: see ``install``.
+        token: see ``install``.
+        blocking: see ``install``; what is said there of calls holds of this one.
+
+    Raises:
+        BlockingError: Python cannot be suspended here, and ``blocking`` is ``jspi``.
+        NotInBrowserError: see ``install``, as for the others.
+        UnsupportedRuntimeError: this Pyodide is older than 314.0.
+        ProxyUnreachableError: nothing answers at ``url``.
+        ProxyRefusedError: the proxy refuses the token. Browsers do not tell a page whose origin the proxy
+            refuses: that is ``ProxyUnreachableError``.
+        ValueError: ``url`` is no address of a proxy; ``blocking`` is none of these.
+    """
+    address, found = _arguments(url, token, blocking)
+    network = open_network_sync(address, found, AGENT, blocking, _hint_at(blocking))
+    _mount(network, (address, found, blocking))
+
+
+def _arguments(url: str | None, token: str | None, blocking: str) -> tuple[str, str]:
+    """Address and token of the proxy.
+
+    Raises:
+        ValueError: see ``install``.
+    """
+    if blocking not in WAYS:
+        raise ValueError(f"blocking must be one of {', '.join(WAYS)}, not {blocking!r}")
     address, found = ("", "") if url is None else proxy_address(url)
-    network = await open_network(
-        address, token if token is not None else found, f"pynet-browser/{__version__}"
-    )
+    return address, token if token is not None else found
+
+
+def _hint_at(blocking: str) -> Callable[[], None]:
+    """What is called when a call has waited without suspending Python. Who chose that is told nothing."""
+
+    def hint() -> None:
+        if blocking == "auto":
+            # Called by the page, where nobody could catch it as an error.
+            with contextlib.suppress(SlowWaitingWarning):
+                warnings.warn(SlowWaitingWarning(), stacklevel=2)
+
+    return hint
+
+
+def _mount(network: Network, way: tuple[str, str, Blocking]) -> None:
+    """Have the standard modules use it, in place of another."""
+    global _network, _way
     uninstall()
     from pynet_browser.stdlib import datagrams, endpoints, local, loop, names, options, select, socket
 
-    _network = network
+    _network, _way = network, way
     network.mount()
     look_ups = names.Names(network)
     names.patch(_patches, look_ups)
@@ -96,11 +168,11 @@ def uninstall() -> None:
 
     Without a network there is nothing to do.
     """
-    global _network
+    global _network, _way
     if _network is None:
         return
     _patches.undo()
-    network, _network = _network, None
+    network, _network, _way = _network, None, ("", "", "auto")
     network.close()
 
 
@@ -108,7 +180,52 @@ def status() -> Status:
     """What the network of this page is doing now; printable, and a table in a notebook."""
     if _network is None:
         return Status()
-    return Status.of(_network.status(), blocking=_network.suspends)
+    return Status.of(_network.status())
+
+
+def diagnose(
+    url: str | None = None, *, token: str | None = None, host: str | None = None, port: int | None = None
+) -> Coroutine[Any, Any, Diagnosis]:
+    """Find out step by step what works here, and what to do about what does not.
+
+    ``print(await pynet_browser.diagnose())`` shows it as text, and a notebook as a table. It looks at this
+    Python, this browser and this page, reaches the proxy by a WebSocket and by HTTP, greets it, and measures
+    round trips, all in a session of its own: a network that is installed is not touched, and none need be.
+    How blocking calls wait is told for where ``diagnose()`` was called. All this takes a moment where all is
+    well, and some seconds where answers fail to come.
+
+    Args:
+        url: where the proxy is, as for ``install``; None for that of the network that is installed.
+        token: the proxy's token, if the address does not hold it.
+        host: what the proxy is to connect to, by name or address; the connection is closed at once.
+        port: its port.
+
+    Returns:
+        To be awaited: the diagnosis. What is wrong is said in it, not raised.
+
+    Raises:
+        ValueError: ``host`` without ``port`` or the other way round, or a port that is none.
+    """
+    if (host is None) != (port is None):
+        raise ValueError("host and port belong together")
+    if port is not None and not 0 < port < 1 << 16:
+        raise ValueError(f"{port} is no port")
+    return _diagnose(url, token, host or "", port or 0, suspends=can_suspend())
+
+
+async def _diagnose(url: str | None, token: str | None, host: str, port: int, *, suspends: bool) -> Diagnosis:
+    installed = _network is not None
+    address, found, blocking = _way
+    invalid = ""
+    if url is not None:
+        try:
+            address, found = proxy_address(url)
+        except ValueError:
+            address, invalid = "", url
+    blocks = blocking == "xhr" or (blocking == "auto" and not suspends)
+    report = await examine(address, found if token is None else token, AGENT, host, port, blocks=blocks)
+    report |= {"address": address, "invalid": invalid, "installed": installed, "host": host, "port": port}
+    return Diagnosis.of(report | {"suspends": suspends, "blocking": blocking})
 
 
 def proxy_address(url: str) -> tuple[str, str]:

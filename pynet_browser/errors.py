@@ -12,6 +12,8 @@
         ├── ProxyUnreachableError         nothing answers at its address
         └── ProxyRefusedError             it answered, and refused this page
 
+    SlowWaitingWarning (UserWarning)      blocking calls wait by synchronous requests
+
 Those that describe a failed operation are also the standard exception a program already catches
 (``OSError`` and its subclasses), so nothing has to import this module to handle them.
 """
@@ -29,6 +31,7 @@ __all__ = [
     "ProxyRefusedError",
     "ProxyUnreachableError",
     "PyNetError",
+    "SlowWaitingWarning",
     "UnsupportedRuntimeError",
 ]
 
@@ -60,9 +63,10 @@ class UnsupportedRuntimeError(PyNetError, RuntimeError):
 
 
 class BlockingError(PyNetError, OSError, RuntimeError):
-    """A blocking call was made where the interpreter cannot be suspended.
+    """A blocking call was made where nothing could ever end its wait.
 
-    ``errno`` is ``EDEADLK``: were the call to wait, the event loop that should end the wait could never run.
+    ``errno`` is ``EDEADLK``. Python cannot be suspended there, and no proxy can be asked synchronously: there
+    is none, what is waited for happens in this page alone, or ``install(blocking="jspi")`` ruled it out.
     """
 
     def __init__(self, call: str) -> None:
@@ -70,7 +74,24 @@ class BlockingError(PyNetError, OSError, RuntimeError):
             errno.EDEADLK,
             f"{call} would have to wait, and Python cannot be suspended here: this browser lacks JSPI, or "
             "the code was started with runPython or straight from a JavaScript callback. Start it with "
-            "runPythonAsync or in a coroutine, or make the socket non-blocking",
+            "runPythonAsync or in a coroutine, or make the socket non-blocking. For sockets that a proxy "
+            'carries, install(blocking="auto") lets such calls wait all the same',
+        )
+
+
+class SlowWaitingWarning(UserWarning):
+    """A blocking call has waited by synchronous requests, since the interpreter could not be suspended.
+
+    It is given once for each ``install``, and not where ``blocking="xhr"`` asked for it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a blocking call waited by synchronous requests to the proxy: each wait costs some milliseconds, "
+            "and the page stands still meanwhile. Python could not be suspended, because this browser lacks "
+            "JSPI or the code was started with runPython or straight from a JavaScript callback: where you "
+            "can, start it with runPythonAsync or in a coroutine. "
+            'install(blocking="xhr") says that this is what you want'
         )
 
 

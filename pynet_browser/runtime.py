@@ -21,7 +21,7 @@ from pynet_browser.errors import (
     UnsupportedRuntimeError,
 )
 
-__all__ = ["Network", "Reply", "Watchlist", "open_network"]
+__all__ = ["Network", "Reply", "Watchlist", "can_suspend", "examine", "open_network", "open_network_sync"]
 
 IN_PAGE = sys.platform == "emscripten"
 
@@ -32,38 +32,42 @@ class Reply:
     An answer that says what failed has ``error`` (an errno or EAI name) and ``message``.
     """
 
-    def __init__(self, call: str, answer: Any) -> None:
+    def __init__(self, call: str, js_network: Any, answer: Any) -> None:
         self._call = call
+        self._js = js_network
         self._answer = answer
+        self._pending = answer if hasattr(answer, "promise") else None
 
     @property
     def settled(self) -> bool:
         """Whether the answer is here."""
-        return not hasattr(self._answer, "then")
+        if self._pending is not None and (answer := self._pending.answer) is not None:
+            self._answer, self._pending = answer, None
+        return self._pending is None
 
     @property
-    def can_wait(self) -> bool:
-        """Whether ``wait`` would not raise."""
-        from pyodide.ffi import can_run_sync
-
-        return self.settled or bool(can_run_sync())
+    def suspends(self) -> bool:
+        """Whether ``wait`` would let other tasks run meanwhile, or not wait at all."""
+        return self.settled or bool(self._js.suspends)
 
     def wait(self) -> dict[str, Any]:
         """The answer.
 
         Raises:
             BlockingError: it is not here, and waiting is impossible.
+            KeyboardInterrupt: a signal has come; it is looked for each time a wait ends.
         """
-        if self.settled:
-            return cast(dict[str, Any], self._answer.to_py())
-        from pyodide.ffi import run_sync
+        while not self.settled:
+            if self._js.suspends:
+                from pyodide.ffi import run_sync
 
-        if not self.can_wait:
-            raise BlockingError(self._call)
-        return cast(dict[str, Any], run_sync(self._answer).to_py())
+                run_sync(self._js.whenAnswered(self._pending))
+            elif not self._js.block(self._pending):
+                raise BlockingError(self._call)
+        return cast(dict[str, Any], self._answer.to_py())
 
     def __await__(self) -> Generator[Any, Any, dict[str, Any]]:
-        answer = self._answer if self.settled else (yield from self._answer.__await__())
+        answer = self._answer if self.settled else (yield from self._answer.promise.__await__())
         return cast(dict[str, Any], answer.to_py())
 
 
@@ -114,8 +118,13 @@ class Network:
 
     @property
     def suspends(self) -> bool:
-        """Whether a blocking call made now could wait."""
+        """Whether a call made now may suspend the interpreter."""
         return bool(self._js.suspends)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a blocking call made now could wait, in whatever way."""
+        return str(self._js.waiting) != "none"
 
     def resolve(self, host: str, service: str, family: int) -> Reply:
         """Ask for addresses.
@@ -128,11 +137,11 @@ class Network:
         Returns:
             ``canonical``, ``port`` and ``addresses`` (each ``family``, ``host``, ``port``).
         """
-        return Reply("getaddrinfo", self._js.resolve(host, service, family))
+        return self._reply("getaddrinfo", self._js.resolve(host, service, family))
 
     def reverse(self, family: int, host: str, port: int, *, datagram: bool) -> Reply:
         """Ask for the names of an address and a port: ``host`` and ``service``."""
-        return Reply("getnameinfo", self._js.reverse(family, host, port, datagram))
+        return self._reply("getnameinfo", self._js.reverse(family, host, port, datagram))
 
     def describe(self, fd: int) -> tuple[int, int, int] | None:
         """Family, kind and protocol of one of our sockets."""
@@ -146,11 +155,11 @@ class Network:
 
     def bind(self, fd: int, host: str, port: int) -> Reply:
         """Ask for an address: an empty host for every address, port 0 for a free one."""
-        return Reply("bind", self._js.bind(fd, host, port))
+        return self._reply("bind", self._js.bind(fd, host, port))
 
     def listen(self, fd: int, backlog: int) -> Reply:
         """Ask to accept connections."""
-        return Reply("listen", self._js.listen(fd, backlog))
+        return self._reply("listen", self._js.listen(fd, backlog))
 
     def accept(self, fd: int) -> int | str:
         """The descriptor of a connection that came in, or the name of an errno."""
@@ -158,7 +167,7 @@ class Network:
 
     def connect(self, fd: int, host: str, port: int) -> Reply:
         """Start to connect a stream, which is decided when it is writable; or ask for a datagram's peer."""
-        return Reply("connect", self._js.connect(fd, host, port))
+        return self._reply("connect", self._js.connect(fd, host, port))
 
     def addresses(self, fd: int) -> tuple[tuple[str, int], tuple[str, int] | None] | None:
         """This end and the other end of one of our sockets, as far as there are."""
@@ -170,8 +179,8 @@ class Network:
 
     def settled(self, fd: int) -> Reply | None:
         """To wait until the addresses are known that are still being asked for; None if none are."""
-        promise = self._js.settled(fd)
-        return Reply("getsockname", promise) if promise else None
+        answer = self._js.settled(fd)
+        return self._reply("getsockname", answer) if answer else None
 
     def option(self, fd: int, name: str) -> list[str] | None:
         """What an option was set to."""
@@ -182,7 +191,7 @@ class Network:
         """Set an option by its name in C; docs/protocol.md says which values each has."""
         from pyodide.ffi import to_js
 
-        return Reply("setsockopt", self._js.setOption(fd, name, to_js(values)))
+        return self._reply("setsockopt", self._js.setOption(fd, name, to_js(values)))
 
     def listening(self, fd: int) -> bool:
         """Whether it accepts connections."""
@@ -217,13 +226,34 @@ class Network:
         """What an event loop watches descriptors with; ``wake`` is called when some have become ready."""
         return Watchlist(self._js, wake)
 
+    def _reply(self, call: str, answer: Any) -> Reply:
+        return Reply(call, self._js, answer)
+
     def status(self) -> dict[str, Any]:
         """The connection to the proxy and each open socket, as plain values."""
         return cast(dict[str, Any], self._js.status().to_py())
 
 
-async def open_network(url: str, token: str, agent: str) -> Network:
+def can_suspend() -> bool:
+    """Whether Python was entered so that it may be suspended."""
+    if not IN_PAGE:
+        return False
+    from pyodide.ffi import can_run_sync
+
+    return bool(can_run_sync())
+
+
+async def open_network(
+    url: str, token: str, agent: str, blocking: str, on_blocked: Callable[[], None]
+) -> Network:
     """Load the page's side and reach the proxy; with an empty ``url`` the page is its own network.
+
+    Args:
+        url: of the proxy's WebSocket.
+        token: the proxy's.
+        agent: what this page calls itself.
+        blocking: ``auto``, ``jspi`` or ``xhr``; see ``pynet_browser.install``.
+        on_blocked: called once, soon after a call has waited without suspending Python.
 
     Raises:
         NotInBrowserError: this Python is not Pyodide.
@@ -231,13 +261,47 @@ async def open_network(url: str, token: str, agent: str) -> Network:
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token, this page's origin, or this version.
     """
+    exports, module, options = _page_side(url, token, agent, blocking, on_blocked)
+    from pyodide.ffi import JsException
+
+    try:
+        return Network(await exports.open(module, options))
+    except JsException as error:
+        raise _refusal(error) from None
+
+
+def open_network_sync(
+    url: str, token: str, agent: str, blocking: str, on_blocked: Callable[[], None]
+) -> Network:
+    """The same for code that cannot await: by suspending Python if that is possible, else by a request.
+
+    Raises:
+        BlockingError: Python cannot be suspended here, and ``blocking`` is ``jspi``.
+    """
+    exports, module, options = _page_side(url, token, agent, blocking, on_blocked)
+    from pyodide.ffi import JsException, run_sync
+
+    suspends = blocking != "xhr" and can_suspend()
+    if url and blocking == "jspi" and not suspends:
+        raise BlockingError("install_sync")
+    try:
+        return Network(
+            run_sync(exports.open(module, options)) if suspends else exports.openNow(module, options)
+        )
+    except JsException as error:
+        raise _refusal(error) from None
+
+
+def _page_side(
+    url: str, token: str, agent: str, blocking: str, on_blocked: Callable[[], None]
+) -> tuple[Any, Any, Any]:
+    """What js/index.js exports, Pyodide's module, and the options for both together."""
     if not IN_PAGE:
         raise NotInBrowserError("pynet_browser.install")
     import pyodide_js
-    from pyodide.code import run_js
-    from pyodide.ffi import JsException, to_js
+    from pyodide.ffi import create_proxy, to_js
 
-    exports = run_js(resources.files("pynet_browser").joinpath("pynet.js").read_text("utf-8"))
+    exports = _exports()
     module = pyodide_js._module
     missing = exports.missingParts(module).to_py()
     if missing:
@@ -246,11 +310,48 @@ async def open_network(url: str, token: str, agent: str) -> Network:
             f"this is {pyodide_js.version}, and it lacks {', '.join(missing)}"
         )
     numbers = {name: value for name, value in vars(errno).items() if name.startswith("E")}
-    options = {"url": url, "token": token, "agent": agent, "errno": numbers}
-    try:
-        return Network(await exports.open(module, to_js(options)))
-    except JsException as error:
-        raise _refusal(error) from None
+    options = {
+        "url": url,
+        "token": token,
+        "agent": agent,
+        "errno": numbers,
+        "blocking": blocking,
+        "onBlocked": create_proxy(on_blocked),  # lives as long as the page: it may be called at any time
+    }
+    return exports, module, to_js(options)
+
+
+def _exports() -> Any:
+    from pyodide.code import run_js
+
+    return run_js(resources.files("pynet_browser").joinpath("pynet.js").read_text("utf-8"))
+
+
+async def examine(url: str, token: str, agent: str, host: str, port: int, *, blocks: bool) -> dict[str, Any]:
+    """What can be found out here, as plain values for ``diagnosis.py``; an installed network is left alone.
+
+    Args:
+        url: of the proxy's WebSocket; empty for no proxy.
+        token: the proxy's.
+        agent: what this page calls itself.
+        host: what the proxy is to connect to; empty for nothing.
+        port: its port.
+        blocks: whether blocking calls would wait by synchronous requests.
+    """
+    found: dict[str, Any] = {"python": sys.version.partition(" ")[0], "pyodide": ""}
+    if not IN_PAGE:
+        return found
+    import pyodide_js
+    from pyodide.ffi import to_js
+
+    exports = _exports()
+    found["pyodide"] = str(pyodide_js.version)
+    found["missing"] = exports.missingParts(pyodide_js._module).to_py()
+    found["page"] = exports.surroundings().to_py()
+    if url:
+        question = {"url": url, "token": token, "agent": agent, "host": host, "port": port, "blocks": blocks}
+        found.update((await exports.probe(to_js(question))).to_py())
+    return found
 
 
 def _refusal(error: Any) -> ProxyError:

@@ -53,10 +53,14 @@ class Status:
         proxy: what the proxy calls itself.
         state: ``attached``; ``detached`` while a lost connection is being replaced; ``closed``; ``local``
             without a proxy.
+        carrier: ``WebSocket`` or ``HTTP``, what carries the session now; empty while nothing does.
         round_trip: seconds to the proxy and back, as last measured.
         reconnects: how often the connection to the proxy was replaced.
         buffered: bytes that wait to be sent or acknowledged.
-        blocking: whether a blocking call made where ``status()`` was called can wait.
+        waiting: how a blocking call made where ``status()`` was called would wait: ``jspi``, the interpreter
+            is suspended; ``xhr``, by synchronous requests to the proxy; ``none``, it raises
+            ``BlockingError``.
+        why: a sentence that tells what decides it.
         sockets: the open sockets, oldest first.
     """
 
@@ -64,14 +68,16 @@ class Status:
     url: str = ""
     proxy: str = ""
     state: str = "closed"
+    carrier: str = ""
     round_trip: float | None = None
     reconnects: int = 0
     buffered: int = 0
-    blocking: bool = False
+    waiting: str = "none"
+    why: str = ""
     sockets: Sequence[SocketStatus] = ()
 
     @classmethod
-    def of(cls, reported: dict[str, Any], *, blocking: bool) -> Status:
+    def of(cls, reported: dict[str, Any]) -> Status:
         """From what the page's side reports (times in milliseconds)."""
         milliseconds = reported["roundTrip"]
         return cls(
@@ -79,10 +85,12 @@ class Status:
             url=reported["url"],
             proxy=reported["proxy"],
             state=reported["state"],
+            carrier=reported["carrier"],
             round_trip=None if milliseconds is None else milliseconds / 1000,
             reconnects=reported["reconnects"],
             buffered=reported["buffered"],
-            blocking=blocking,
+            waiting=reported["waiting"],
+            why=_why(reported),
             sockets=tuple(SocketStatus(**{**each, **_pairs(each)}) for each in reported["sockets"]),
         )
 
@@ -107,13 +115,30 @@ class Status:
 
     def _summary(self) -> str:
         round_trip = "" if self.round_trip is None else f", round trip {self.round_trip * 1000:.1f} ms"
-        waiting = "blocking calls can wait here" if self.blocking else "blocking calls cannot wait here"
         sockets = "1 socket" if len(self.sockets) == 1 else f"{len(self.sockets)} sockets"
-        where = f"{self.url} ({self.proxy}): {self.state}" if self.url else "within this page"
-        return f"{where}{round_trip}; {sockets}; {waiting}"
+        carrier = f" over {self.carrier}" if self.carrier else ""
+        where = f"{self.url} ({self.proxy}): {self.state}{carrier}" if self.url else "within this page"
+        return f"{where}{round_trip}; {sockets}; {self.why}"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [(each.fd, each.state, _whom(each), each.received, each.sent) for each in self.sockets]
+
+
+def _why(reported: dict[str, Any]) -> str:
+    """How blocking calls wait, and what decides it."""
+    waiting, chosen = reported["waiting"], reported["blocking"]
+    if waiting == "jspi":
+        return "blocking calls suspend Python (JSPI)"
+    if chosen == "xhr":
+        reason = 'install(blocking="xhr") asked for it'
+    elif not reported["browserSuspends"]:
+        reason = "this browser cannot suspend Python (it lacks JSPI)"
+    else:
+        reason = "Python was entered by runPython or a JavaScript callback, and cannot be suspended here"
+    if waiting == "xhr":
+        return f"blocking calls wait by synchronous requests: {reason}"
+    ruled_out = "without a proxy" if not reported["url"] else 'by install(blocking="jspi")'
+    return f"blocking calls cannot wait here: {reason}, and synchronous requests are impossible {ruled_out}"
 
 
 def _whom(each: SocketStatus) -> str:

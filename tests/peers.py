@@ -165,6 +165,33 @@ class Source(TcpPeer):
             connection.sendall(pattern(min(step, self.size - offset), offset))
 
 
+class Exchange(TcpPeer):
+    """Sends and reads at once, each client its own bytes.
+
+    It reads a number (4 bytes, little-endian) and sends ``pattern(size, number * size)``. Meanwhile it reads until
+    the client's half-close, answers that with the SHA-256 of what came behind the number, in hexadecimal, and closes.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def serve(self, connection: socket.socket) -> None:
+        number = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "little")
+        data = pattern(self.size, number * self.size)
+        sending = threading.Thread(target=self._send, args=[connection, data])
+        sending.start()
+        digest = hashlib.sha256()
+        for piece in chunks(connection):
+            digest.update(piece)
+        sending.join()
+        connection.sendall(digest.hexdigest().encode())
+
+    def _send(self, connection: socket.socket, data: bytes) -> None:
+        with suppress(OSError):
+            connection.sendall(data)
+
+
 class Silent(TcpPeer):
     """Accepts, and then neither reads nor writes until it is stopped."""
 

@@ -1,23 +1,27 @@
 /**
  * A carrier over the browser's WebSocket.
  *
- * A carrier is anything with `send(bytes)`, `unsent`, `close()` and these events: `opened()` once, `received(piece)`
- * with bytes of the message stream cut anywhere, `closed(reason)` once, after which nothing comes.
+ * A carrier is anything with `send(bytes)`, `unsent` and `close()`. It greets by itself, with what `greeting()` gives,
+ * and then come `received(piece)` with bytes of the message stream cut anywhere, and `closed(reason)` once, after
+ * which nothing comes.
  * @module
  */
 
 export const SUBPROTOCOL = "pynet.v1";
 
+/** The client is done (RFC 6455 §7.4.1); closed otherwise, the proxy keeps the session. */
+const NORMAL = 1000;
+
 /**
  * @typedef {object} CarrierEvents
- * @property {() => void} opened
+ * @property {(poll?: import("../session.js").Poll) => Uint8Array} greeting the message to begin with
  * @property {(piece: Uint8Array) => void} received
  * @property {(reason: string) => void} closed
  *
  * @typedef {object} Carrier
  * @property {(message: Uint8Array) => void} send
  * @property {number} unsent bytes that were given to it and have not left
- * @property {() => void} close
+ * @property {(done?: boolean) => void} close `done`: the session that it may have begun is not wanted
  */
 
 /**
@@ -28,17 +32,19 @@ export const SUBPROTOCOL = "pynet.v1";
  */
 export function openWebSocket(url, events) {
   const webSocket = new WebSocket(url, SUBPROTOCOL);
+  /** @param {Uint8Array} message */
+  const send = (message) => webSocket.send(/** @type {Uint8Array<ArrayBuffer>} */ (message));
   webSocket.binaryType = "arraybuffer";
-  webSocket.onopen = () => events.opened();
+  webSocket.onopen = () => send(events.greeting());
   webSocket.onmessage = ({ data }) => {
     if (data instanceof ArrayBuffer) events.received(new Uint8Array(data));
   };
   webSocket.onclose = ({ code, reason }) => events.closed(reason || `code ${code}`);
   return {
-    send: (message) => webSocket.send(/** @type {Uint8Array<ArrayBuffer>} */ (message)),
+    send,
     get unsent() {
       return webSocket.bufferedAmount;
     },
-    close: () => webSocket.close(),
+    close: (done = false) => (done ? webSocket.close(NORMAL) : webSocket.close()),
   };
 }

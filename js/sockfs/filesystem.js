@@ -14,6 +14,7 @@
  * @module
  */
 
+import { Blocking } from "../blocking.js";
 import { DatagramSocket } from "../datagram.js";
 import { IPV4, IPV6, UNIX } from "../endpoint.js";
 import { SocketError } from "../errors.js";
@@ -21,6 +22,7 @@ import { Listener } from "../listener.js";
 import { LocalNetwork } from "../local.js";
 import { NameTable } from "../names.js";
 import { Socket } from "../socket.js";
+import { afterTurn } from "../turn.js";
 import { OpenSocket } from "./opensocket.js";
 import { Polling } from "./polling.js";
 
@@ -42,6 +44,9 @@ const O_CLOEXEC = 0o2000000;
 const FIONREAD = 0x541b;
 const FIONBIO = 0x5421;
 
+/** How often (ms) a signal is looked for while Python is suspended. */
+const SIGNAL_EVERY = 100;
+
 /** What a family is called on the wire. @type {Record<number, number>} */
 const FAMILIES = { [AF_UNIX]: UNIX, [AF_INET]: IPV4, [AF_INET6]: IPV6 };
 
@@ -49,9 +54,10 @@ const FAMILIES = { [AF_UNIX]: UNIX, [AF_INET]: IPV4, [AF_INET6]: IPV6 };
 export const PROTOCOLS = { [SOCK_STREAM]: IPPROTO_TCP, [SOCK_DGRAM]: IPPROTO_UDP };
 
 /**
- * @typedef {import("../connection.js").Connection} Connection
+ * @typedef {import("../uplink.js").Uplink} Uplink
  * @typedef {import("../endpoint.js").AnySocket} AnySocket
  * @typedef {any} Module Emscripten's module object, as Pyodide extends it
+ * @typedef {"auto" | "jspi" | "xhr"} Blocks how blocking calls may wait: see docs/waiting.md
  */
 
 /** What of the module we build on; install says which is missing. */
@@ -75,16 +81,24 @@ export class SocketFileSystem {
   #replaced = {};
   #count = 0;
   #polling;
+  #blocking;
+  /** Called when a call has waited by blocking for the first time. @type {(() => void) | null} */
+  #onBlocked;
 
   /**
    * @param {Module} module
-   * @param {Connection | null} connection to a proxy; without one the page's own loopback is all there is
+   * @param {Uplink | null} uplink to a proxy; without one the page's own loopback is all there is
    * @param {Record<string, number>} errno the running Python's numbers by name
+   * @param {Blocks} blocks
+   * @param {() => void} onBlocked called, in another turn, when a call has waited by blocking for the first time
    */
-  constructor(module, connection, errno) {
+  constructor(module, uplink, errno, blocks, onBlocked) {
     this.module = module;
-    this.connection = connection;
+    this.uplink = uplink;
     this.errno = errno;
+    this.blocks = blocks;
+    this.#onBlocked = onBlocked;
+    this.#blocking = new Blocking(uplink, () => this.interrupted);
     this.local = new LocalNetwork({ now: () => performance.now(), paths: this.#paths() });
     this.#polling = new Polling(this);
     this.streamOps = this.#makeStreamOps();
@@ -111,9 +125,59 @@ export class SocketFileSystem {
     Object.assign(this.module.DNS, { lookup_name, lookup_addr });
   }
 
+  // ── Waiting ────────────────────────────────────────────────────────────────────────────────────────
+
   /** Whether a call made now may suspend the interpreter. */
   get suspends() {
-    return this.module.validSuspender.value === true;
+    return this.blocks !== "xhr" && this.module.validSuspender.value === true;
+  }
+
+  /**
+   * How a blocking call made now would wait: by suspending the interpreter, by synchronous requests, or not at all.
+   * @returns {"jspi" | "xhr" | "none"}
+   */
+  get waiting() {
+    if (this.suspends) return "jspi";
+    return this.blocks === "jspi" || !this.uplink ? "none" : "xhr";
+  }
+
+  /** Whether Python is to handle a signal; null where nobody can send one. @returns {boolean | null} */
+  get interrupted() {
+    const buffer = this.module.Py_EmscriptenSignalBuffer; // as pyodide.setInterruptBuffer leaves it
+    return buffer ? buffer[0] !== 0 : null;
+  }
+
+  /**
+   * Call back when a signal has come. While Python is suspended, nothing else looks for one.
+   * @param {() => void} callback
+   * @returns {() => void} ends it
+   */
+  whenInterrupted(callback) {
+    if (this.interrupted === null) return () => {};
+    const timer = setInterval(() => this.interrupted && callback(), SIGNAL_EVERY);
+    return () => clearInterval(timer);
+  }
+
+  /**
+   * Wait here, with all that runs on this thread, until `ready()`.
+   * @param {() => boolean} ready
+   * @param {number} timeout ms
+   * @param {boolean} networked whether it can become so by what a proxy says
+   * @returns {"ready" | "timeout" | "interrupted" | "stuck"} stuck: it may not, or nothing could ever end it
+   */
+  block(ready, timeout, networked) {
+    if (this.suspends || this.blocks === "jspi") return "stuck";
+    if (timeout === Infinity && !(networked && this.uplink)) return "stuck";
+    if (this.#onBlocked) {
+      afterTurn(this.#onBlocked);
+      this.#onBlocked = null;
+    }
+    return this.#blocking.until(ready, timeout);
+  }
+
+  /** Hear what has come until now from the network, where the page gets no turn to. */
+  look() {
+    if (!this.suspends && this.blocks !== "jspi") this.#blocking.look();
   }
 
   /** The open socket behind a file descriptor, if it is one of ours. @param {number} fd */
@@ -129,7 +193,7 @@ export class SocketFileSystem {
 
   /** What carries new sockets of a family. @param {number} family */
   networkFor(family) {
-    return family === AF_UNIX || !this.connection ? this.local : this.connection.session;
+    return family === AF_UNIX || !this.uplink ? this.local : this.uplink.session;
   }
 
   /** @param {string} code errno's name, or what the proxy says is one; those of getaddrinfo have no number here */

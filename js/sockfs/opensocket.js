@@ -172,14 +172,15 @@ export class OpenSocket {
     const { socket } = this;
     if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "EINVAL" : "ENOTCONN");
     if (socket instanceof DatagramSocket && socket.ended && this.blocking) return NOTHING;
-    return this.now(() => socket.read(limit));
+    return this.now(() => socket.read(limit), READABLE);
   }
 
   /** @param {Uint8Array} data */
   send(data) {
     const { socket } = this;
     if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "ENOTCONN" : "EPIPE");
-    return this.now(() => (socket instanceof Socket ? socket.write(data) : socket.write(this.network, data)));
+    const write = () => (socket instanceof Socket ? socket.write(data) : socket.write(this.network, data));
+    return this.now(write, WRITABLE);
   }
 
   /**
@@ -189,36 +190,63 @@ export class OpenSocket {
   sendTo(data, host, port) {
     const { socket } = this;
     if (!(socket instanceof DatagramSocket)) return this.send(data); // a stream's peer is known
-    return this.now(() => socket.write(this.network, data, { family: socket.family, host, port }));
+    return this.now(() => socket.write(this.network, data, { family: socket.family, host, port }), WRITABLE);
   }
 
   /**
-   * An operation that cannot wait: where the program expects it to, it has come to the wrong place.
+   * An operation that is not suspended: it is made as soon as it can be, where the program expects it to wait.
    * @template T
    * @param {() => T} operation
+   * @param {number} mask the readiness it needs
    */
-  now(operation) {
-    try {
-      return operation();
-    } catch (error) {
-      if (this.blocking && error instanceof SocketError && error.code === "EAGAIN") {
-        throw this.system.failure("EDEADLK");
+  now(operation, mask) {
+    for (;;) {
+      try {
+        return operation();
+      } catch (error) {
+        if (!this.blocking || !(error instanceof SocketError) || error.code !== "EAGAIN") throw error;
       }
-      throw error;
+      this.block(mask);
     }
+  }
+
+  /**
+   * Wait here for readiness.
+   * @param {number} mask
+   * @throws {Error} FS.ErrnoError: EDEADLK where that is impossible, EINTR
+   */
+  block(mask) {
+    const outcome = this.system.block(() => this.ready(mask), Infinity, this.networked);
+    if (outcome !== "ready") throw this.system.failure(outcome === "interrupted" ? "EINTR" : "EDEADLK");
+  }
+
+  /** Whether it waits for nothing now, if it needs this readiness. @param {number} mask */
+  ready(mask) {
+    return !!(this.socket.readiness & (mask | HANGUP)) || !!this.socket.error;
+  }
+
+  /** Whether what happens to it comes from a proxy. */
+  get networked() {
+    return !!this.socket.network && this.socket.network !== this.system.local;
   }
 
   /** Whether a blocking call that needs this readiness must be suspended, and can be. @param {number} mask */
   waits(mask) {
     if (!this.blocking || this.socket instanceof Listener) return false;
-    const { readiness, error } = this.socket;
-    return !(readiness & (mask | HANGUP)) && !error && this.system.suspends;
+    return !this.ready(mask) && this.system.suspends;
   }
 
   /** Wait for readiness; then the call is to be repeated. @param {number} mask @returns {Promise<number>} */
   async untilReady(mask) {
     await new Promise((resolve) => {
-      this.socket.watch(mask, () => resolve(undefined));
+      const ends = [
+        this.socket.watch(mask, () => finish()),
+        this.system.whenInterrupted(() => finish()),
+      ];
+      const finish = () => {
+        for (const end of ends) end();
+        resolve(undefined);
+      };
     });
     return -this.system.errno.EINTR;
   }
@@ -249,7 +277,7 @@ class SocketOperations {
     this.listen = system.guarded((_sock, backlog) => {
       sock.listen(backlog, (error) => this.#failed(error));
     });
-    this.accept = system.guarded(() => sock.now(() => system.accept(sock)));
+    this.accept = system.guarded(() => sock.now(() => system.accept(sock), READABLE));
   }
 
   get connectAsync() {
@@ -304,13 +332,14 @@ class SocketOperations {
   /** @param {string} host @param {number} port */
   #connect(host, port) {
     const { sock } = this;
-    if (sock.blocking && !sock.system.suspends && sock.network !== sock.system.local && sock.socket.state === "idle") {
+    const far = sock.network !== sock.system.local;
+    if (sock.blocking && far && sock.socket.state === "idle" && sock.system.waiting !== "xhr") {
       throw sock.system.failure("EDEADLK"); // it would have to wait for the proxy
     }
     this.#connectNow(host, port);
     if (!sock.pending) return;
     if (!sock.blocking) throw sock.system.failure("EINPROGRESS");
-    if (sock.socket.state === "connecting") throw sock.system.failure("EDEADLK");
+    if (sock.socket.state === "connecting") sock.block(WRITABLE);
     this.#connectNow(host, port); // which tells how it ended
   }
 

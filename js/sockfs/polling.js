@@ -4,6 +4,7 @@
  */
 
 import { ERROR, HANGUP, READABLE, WRITABLE } from "../endpoint.js";
+import { afterTurn } from "../turn.js";
 
 /** struct pollfd: fd, events, revents. */
 const POLLFD_SIZE = 8;
@@ -29,8 +30,8 @@ const TIMER_MAX = 2 ** 31 - 1;
  */
 
 export class Polling {
-  /** A poll that would have had to wait where it cannot: the plain poll that follows at once must fail. */
-  #mustFail = false;
+  /** With what the plain poll that follows at once must fail: it would wait where it cannot, or a signal has come. */
+  #failure = "";
   /** When the page last had a turn, as far as is known here. */
   #lastTurn = performance.now();
 
@@ -41,9 +42,10 @@ export class Polling {
 
   /** What one socket is ready for, when the plain poll asks. @param {OpenSocket} sock */
   plain(sock) {
-    if (this.#mustFail) {
-      this.#mustFail = false;
-      throw this.system.failure("EDEADLK");
+    if (this.#failure) {
+      const code = this.#failure;
+      this.#failure = "";
+      throw this.system.failure(code);
     }
     return eventsOf(sock);
   }
@@ -62,11 +64,16 @@ export class Polling {
       if (system.suspends && wanted.some(({ sock }) => !sock)) return this.#withInvalid(wanted);
       const ready = wanted.some(({ sock, events }) => sock && readyFor(sock, events));
       // Who does not wait gets what there is now: behind an EINTR there would be no second look.
-      const due = system.suspends && !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
-      if (due && (ready || timeout === 0)) return this.#turn();
+      const due = !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
+      if (due && (ready || timeout === 0)) {
+        if (system.suspends) return this.#turn();
+        this.#lastTurn = performance.now();
+        system.look();
+        return null;
+      }
       if (timeout === 0 || ready) return null;
       if (system.suspends) return this.#anyReady(wanted, timeout);
-      this.#mustFail = wanted.some(({ sock }) => sock);
+      if (wanted.some(({ sock }) => sock)) this.#block(wanted, timeout);
       return null;
     } catch {
       return null;
@@ -76,14 +83,23 @@ export class Polling {
   /** Let the page have a turn; then poll is to look again. @returns {Promise<number>} */
   #turn() {
     return new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel(); // a timer would wait for 4 ms
-      port1.onmessage = () => {
-        port1.close();
+      afterTurn(() => {
         this.#lastTurn = performance.now();
         resolve(-this.system.errno.EINTR);
-      };
-      port2.postMessage(null);
+      });
     });
+  }
+
+  /** Wait here; the plain poll that follows has the answer. @param {Polled[]} wanted @param {number} timeout */
+  #block(wanted, timeout) {
+    const outcome = this.system.block(
+      () => wanted.some(({ sock, events }) => sock && readyFor(sock, events)),
+      timeout < 0 ? Infinity : timeout,
+      wanted.some(({ sock }) => sock?.networked),
+    );
+    this.#lastTurn = performance.now();
+    if (outcome === "stuck") this.#failure = "EDEADLK";
+    if (outcome === "interrupted") this.#failure = "EINTR";
   }
 
   /** @param {number} fds @param {number} count */
@@ -129,6 +145,7 @@ export class Polling {
       };
       const again = () => finish(-this.system.errno.EINTR);
       if (timeout > 0) timer = setTimeout(() => finish(0), Math.min(timeout, TIMER_MAX));
+      forget.push(this.system.whenInterrupted(again));
       for (const { sock, events } of wanted) {
         if (sock) forget.push(sock.socket.watch(watched(events), again));
       }

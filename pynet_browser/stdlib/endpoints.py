@@ -169,7 +169,7 @@ def _connect(network: Network, sock: socket.socket, address: Any, call: str) -> 
 def _ends(network: Network, sock: socket.socket) -> Any:
     """Addresses of both ends, once they are known."""
     settling = network.settled(sock.fileno())
-    if settling and network.suspends:
+    if settling and network.waits:
         settling.wait()
     ends = network.addresses(sock.fileno())
     if ends is None:
@@ -180,7 +180,7 @@ def _ends(network: Network, sock: socket.socket) -> Any:
 def _settle(reply: Reply) -> None:
     """Wait for an answer, or leave it to whoever defers such waits; raise what it says."""
     waiting = _deferred.get()
-    if waiting is not None and not reply.settled and not reply.can_wait:
+    if waiting is not None and not reply.suspends:
         waiting.append(reply)
     else:
         checked(reply.wait())

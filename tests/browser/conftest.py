@@ -44,14 +44,13 @@ def enough_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(DESCRIPTORS, hard)), hard))
 
 
-@pytest.fixture(scope="session")
-def wheel() -> Path:
-    """Our wheel, built anew when a source is newer; also Pyodide for the page, when it is not there."""
+def make(*targets: str) -> None:
+    """Builds what is older than its sources."""
     environment = {
         name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}
     }
     made = subprocess.run(
-        ["make", "--silent", "wheel", "build/pyodide/pyodide-lock.json"],
+        ["make", "--silent", *targets],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -59,8 +58,21 @@ def wheel() -> Path:
         check=False,
     )
     assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Path:
+    """Our wheel, built anew when a source is newer; also Pyodide for the page, when it is not there."""
+    make("wheel", "build/pyodide/pyodide-lock.json")
     [path] = (ROOT / "dist").glob("pynet_browser-*.whl")
     return path
+
+
+@pytest.fixture(scope="session")
+def jupyterlite(wheel: Path) -> Path:
+    """The JupyterLite site with our wheel. Proxies that are started later serve it."""
+    make("jupyterlite")
+    return ROOT / "build" / "jupyterlite"
 
 
 @pytest.fixture(scope="session")

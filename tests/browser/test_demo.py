@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.server
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.peers import Silent
 from tests.servers import ROOT, ProxyProcess
+from tests.static_host import StaticHost
 
 BOOT = 60_000
 """Milliseconds: Pyodide starts on a machine that may have other things to do."""
@@ -104,19 +102,8 @@ def static_site(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "demo").symlink_to(ROOT / "demo")
     (tmp_path / "pyodide").symlink_to(ROOT / "build" / "pyodide")
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with StaticHost(tmp_path) as host:
+        yield host.url
 
 
 # ── As its proxy serves it ────────────────────────────────────────────────────────────────────────────────

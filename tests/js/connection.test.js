@@ -39,34 +39,48 @@ suite("opening", () => {
     assert.deepEqual(world.proxy.types(), ["connect"]);
   });
 
-  test("where nobody answers, that is said at once", async (t) => {
+  test("where nobody answers, that is said as soon as both kinds of carriers have failed", async (t) => {
     const world = new World(t);
-    const opening = world.connection.open();
-    world.webSocket.drop();
-    await assert.rejects(opening, {
+    const told = assert.rejects(world.connection.open(), {
       name: "ProxyError",
       code: "unreachable",
-      message: /127\.0\.0\.1:8765\/pynet \(code 1006\)/,
+      message: /127\.0\.0\.1:8765\/pynet \(WebSocket: code 1006; HTTP: Failed to fetch\)/,
     });
+    world.webSocket.drop();
+    await world.loseRequests();
+    await told;
+    assert.deepEqual([world.page.webSockets.length, world.page.requests.length], [1, 1]);
     assert.equal(world.clock.timers.size, 0);
+  });
+
+  test("where WebSockets are blocked, exchanges over HTTP do", async (t) => {
+    const world = await World.overHTTP(t);
+    assert.equal(world.page.requests[0].url, "http://127.0.0.1:8765/pynet/http");
+    assert.deepEqual([world.connection.session.state, world.connection.carrier], ["attached", "HTTP"]);
+    world.connecting();
+    await world.carry();
+    assert.deepEqual(world.proxy.types(), ["connect"]);
   });
 
   test("a carrier that is cut in the middle of the welcome is no carrier", async (t) => {
     const world = new World(t);
-    const opening = world.connection.open();
+    const told = assert.rejects(world.connection.open(), { code: "unreachable", message: /WebSocket: code 1001/ });
     world.accept();
     world.webSocket.deliver([world.proxy.welcome()[0].slice(0, 30)]);
     world.webSocket.drop("", 1001);
-    await assert.rejects(opening, { code: "unreachable" });
+    await world.loseRequests();
+    await told;
   });
 
   test("a proxy that never answers is given up", async (t) => {
     const world = new World(t);
     const opening = world.connection.open();
     world.accept();
-    world.clock.advance(10_000);
-    await assert.rejects(opening, { code: "unreachable" });
-    assert.equal(world.webSocket.state, "closed");
+    world.clock.advance(3_999);
+    assert.equal(world.page.requests.length, 0);
+    world.clock.advance(4_001);
+    await assert.rejects(opening, { code: "unreachable", message: /WebSocket: no answer in time; HTTP: no answer in/ });
+    assert.deepEqual([world.webSocket.state, world.page.request.state], ["closed", "aborted"]);
     assert.equal(world.clock.timers.size, 0);
   });
 
@@ -98,10 +112,10 @@ suite("a carrier that is lost", () => {
     world.webSocket.receive = () => {}; // what is sent from now on is lost
     socket.write(new Uint8Array(3));
     world.webSocket.drop();
-    assert.equal(world.connection.current.state, "detached");
+    assert.equal(world.connection.session.state, "detached");
     world.clock.advance(100);
     world.welcome();
-    assert.deepEqual([world.connection.current.state, world.connection.reconnects], ["attached", 1]);
+    assert.deepEqual([world.connection.session.state, world.connection.reconnects], ["attached", 1]);
     assert.deepEqual(world.proxy.types(), ["connect", "data"]);
     const [, resumed] = world.proxy.greetings;
     assert.deepEqual([resumed.session, resumed.seen], ["s-17", 1]);
@@ -110,16 +124,21 @@ suite("a carrier that is lost", () => {
   });
 
   test("is replaced by many attempts if need be, with pauses that grow to a bound", async (t) => {
-    const world = await World.opened(t, { welcome: { grace: 30_000 } });
-    const pauses = [];
+    const world = await World.opened(t, { welcome: { grace: 40_000 } });
+    const { page, clock } = world;
+    const attempts = () => [...page.webSockets, ...page.requests];
+    const [pauses, kinds] = [/** @type {number[]} */ ([]), /** @type {string[]} */ ([])];
+    world.webSocket.drop();
     for (let count = 0; count < 9; count++) {
-      world.webSocket.drop();
-      const lost = world.clock.now;
-      const { length } = world.page.webSockets;
-      while (world.page.webSockets.length === length) world.clock.advance(1);
-      pauses.push(world.webSocket.openedAt - lost);
+      const [lost, before] = [clock.now, attempts()];
+      while (attempts().length === before.length) clock.advance(1);
+      pauses.push(clock.now - lost);
+      kinds.push(page.waiting.length ? "HTTP" : "WebSocket");
+      if (page.waiting.length) await world.loseRequests();
+      else world.webSocket.drop();
     }
     assert.deepEqual(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    assert.equal(kinds.map(([first]) => first).join(""), "WWWHWWWHW");
   });
 
   test("is replaced after a part of the pause that chance decides", async (t) => {
@@ -151,11 +170,11 @@ suite("a carrier that is lost", () => {
     world.webSocket.drop();
     world.clock.advance(100);
     const hanging = world.webSocket;
-    world.clock.advance(10_000);
+    world.clock.advance(10_200);
     assert.equal(world.page.webSockets.length, 3);
     assert.equal(hanging.state, "closed");
     world.welcome();
-    assert.equal(world.connection.current.state, "attached");
+    assert.equal(world.connection.session.state, "attached");
   });
 
   test("for longer than the grace is the end of the session: its sockets time out", async (t) => {
@@ -169,13 +188,9 @@ suite("a carrier that is lost", () => {
     assert.equal(socket.state, "established");
     world.clock.advance(3);
     assert.equal(socket.takeError()?.code, "ETIMEDOUT");
-    assert.equal(world.connection.current.state, "closed");
+    assert.equal(world.connection.over, true);
     assert.equal(world.clock.timers.size, 0);
-
-    world.connecting();
-    world.webSocket.drop();
-    world.clock.advance(100); // the first pause of the next session is a short one again
-    assert.equal(world.webSocket.state, "connecting");
+    assert.throws(() => world.connecting(), { code: "ENETDOWN" });
   });
 
   test("with an acknowledgement owed sets off no timer but that of the next attempt", async (t) => {
@@ -217,23 +232,14 @@ suite("a carrier that is lost", () => {
 });
 
 suite("a session that is over", () => {
-  test("at the proxy resets its sockets, and the next one begins a new session", async (t) => {
+  test("at the proxy resets its sockets", async (t) => {
     const world = await World.opened(t);
     const socket = world.connected();
     world.webSocket.drop();
     world.clock.advance(100);
     world.refuse("session");
     assert.deepEqual([socket.takeError()?.code, socket.reported?.message], ["ECONNRESET", "because of session"]);
-    assert.equal(world.clock.timers.size, 0);
-
-    world.restart();
-    const next = world.connecting();
-    assert.equal(world.connection.session, world.connection.session);
-    assert.equal(world.page.webSockets.length, 3);
-    world.welcome();
-    assert.deepEqual([world.proxy.greetings[0].session, world.proxy.greetings[0].seen], ["", 0]);
-    assert.deepEqual([next.id, world.proxy.types()], [1, ["connect"]]);
-    assert.equal(world.connection.reconnects, 0);
+    assert.deepEqual([world.connection.over, world.clock.timers.size], [true, 0]);
   });
 
   test("is said by a goaway; what is behind that means nothing", async (t) => {
@@ -247,13 +253,15 @@ suite("a session that is over", () => {
     world.webSocket.deliver([new Uint8Array(Buffer.concat([goaway, ...behind]))]);
     assert.deepEqual([socket.takeError()?.code, socket.available], ["ECONNRESET", 0]);
     assert.equal(socket.reported?.message, "the proxy ended the session: the proxy stops");
-    assert.equal(world.connection.current.state, "closed");
+    assert.equal(world.connection.session.state, "closed");
     assert.deepEqual([world.webSocket.state, world.clock.timers.size], ["closed", 0]);
   });
+});
 
-  test("is followed by one that may take a while to be welcomed, but not for ever", async (t) => {
-    const world = await World.opened(t);
-    world.webSocket.deliver([unnumbered({ type: "goaway", socket: 0, code: "shutdown", message: "" })]);
+suite("beginning", () => {
+  test("may take a while, but not for ever", async (t) => {
+    const world = new World(t);
+    world.connection.begin();
     const socket = world.connecting();
     while (socket.state === "connecting") {
       world.webSocket.drop();
@@ -264,12 +272,25 @@ suite("a session that is over", () => {
     assert.equal(world.clock.timers.size, 0);
   });
 
-  test("and cannot be followed by another leaves no socket waiting", async (t) => {
-    const world = await World.opened(t);
-    world.webSocket.deliver([unnumbered({ type: "goaway", socket: 0, code: "shutdown", message: "" })]);
-    world.connection.url = "no url";
-    assert.throws(() => world.connecting(), { code: "ENETDOWN" });
+  test("with an address that is none leaves no socket waiting", async (t) => {
+    const world = new World(t, { url: "no url" });
+    world.connection.begin();
+    const socket = world.connecting();
+    world.clock.advance(10_000);
+    await world.page.settle();
+    assert.equal(socket.takeError()?.code, "ENETUNREACH");
     assert.equal(world.clock.timers.size, 0);
+  });
+
+  test("goes on though the proxy is too busy at first", async (t) => {
+    const world = new World(t);
+    world.connection.begin();
+    const socket = world.connecting();
+    world.refuse("busy");
+    assert.equal(socket.state, "connecting");
+    world.clock.advance(100);
+    await world.carry();
+    assert.deepEqual([world.connection.carrier, world.proxy.types()], ["HTTP", ["connect"]]);
   });
 });
 
@@ -321,9 +342,9 @@ suite("keep-alive", () => {
     world.clock.advance(1);
     assert.equal(world.lastAside()?.type, "ping");
     world.clock.advance(19_999);
-    assert.equal(world.connection.current.state, "attached");
+    assert.equal(world.connection.session.state, "attached");
     world.clock.advance(1);
-    assert.equal(world.connection.current.state, "detached");
+    assert.equal(world.connection.session.state, "detached");
     assert.equal(world.page.webSockets[0].state, "closed");
     world.clock.advance(100);
     assert.equal(world.page.webSockets.length, 2);
@@ -351,7 +372,7 @@ suite("keep-alive", () => {
 
   test("a proxy that wants it once in many days sets no timer off at once", async (t) => {
     const world = await World.opened(t, { welcome: { keepalive: 2 ** 32 - 1, grace: 2 ** 32 - 1 } });
-    world.clock.advance(10_000); // the time for opening is over
+    world.clock.advance(4_000); // the time of the first attempt is over
     const [timer] = world.clock.timers;
     assert.equal(timer.due - world.clock.now, 2 ** 31 - 1); // browsers take a longer one for none
   });

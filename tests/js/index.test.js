@@ -8,7 +8,8 @@ import { unnumbered } from "./proxy.js";
 import { URL_OF_PROXY, World } from "./world.js";
 
 const AF_INET6 = 10;
-const OPTIONS = { url: URL_OF_PROXY, token: "secret", agent: "test/1", errno: ERRNO };
+/** @type {import("../../js/index.js").Options} */
+const OPTIONS = { url: URL_OF_PROXY, token: "secret", agent: "test/1", errno: ERRNO, blocking: "auto", onBlocked() {} };
 
 /** A page in which the network is installed. @param {import("node:test").TestContext} t */
 async function installed(t) {
@@ -65,7 +66,7 @@ suite("asking for names", () => {
     const { type, socket, ...question } = /** @type {any} */ (world.proxy.heard.at(-1));
     assert.deepEqual([type, question], ["resolve", { host: "host.example", service: "http", family: 4 }]);
     world.hear({ type: "resolved", socket, port: 80, canonical: "host.example", addresses: [HOST] });
-    const { port, canonical, addresses } = await asking;
+    const { port, canonical, addresses } = await asking.promise;
     assert.deepEqual([port, canonical, addresses], [80, "host.example", [HOST]]);
   });
 
@@ -81,7 +82,7 @@ suite("asking for names", () => {
     const asking = network.resolve("host.example", "", 4);
     const { socket } = /** @type {any} */ (world.proxy.heard.at(-1));
     world.hear({ type: "failed", socket, code: "EAI_NONAME", message: "no such name" });
-    assert.deepEqual(await asking, { error: "EAI_NONAME", message: "no such name" });
+    assert.deepEqual(await asking.promise, { error: "EAI_NONAME", message: "no such name" });
     assert.equal((await network.resolve("a".repeat(70_000), "", 4)).error, "EAI_NONAME");
     assert.equal((await network.resolve("host.example", "\ud800", 4)).error, "EAI_NONAME");
     assert.equal((await network.reverse(9, "10.0.0.1", 1, false)).error, "EAI_NONAME");
@@ -105,16 +106,16 @@ suite("what is asked of a socket's network", () => {
     return { ...page, arrive };
   }
 
-  test("is a promise while the proxy owes the answer, which is settled by it", async (t) => {
+  test("is pending while the proxy owes the answer, which settles it", async (t) => {
     const { network, calls, arrive } = await answering(t, { type: "bound", local: HERE });
     const fd = calls.socket();
     const asking = network.bind(fd, "127.0.0.1", 8080);
     const settling = network.settled(fd);
-    assert.ok(asking instanceof Promise && settling instanceof Promise);
+    for (const pending of [asking, settling]) assert.equal(pending.answer, undefined);
     await null;
     arrive();
-    assert.deepEqual((await asking).local, HERE);
-    await settling;
+    assert.deepEqual((await asking.promise).local, HERE);
+    await settling.promise;
     assert.deepEqual([network.settled(fd), network.addresses(fd)], [undefined, [["127.0.0.1", 8080], undefined]]);
   });
 
@@ -129,7 +130,7 @@ suite("what is asked of a socket's network", () => {
       const asking = ask();
       await null;
       arrive();
-      assert.deepEqual(await asking, { error: "EACCES", message: "not here" });
+      assert.deepEqual(await asking.promise, { error: "EACCES", message: "not here" });
       assert.deepEqual(network.explain(fd), ["EACCES", "not here"]);
     }
   });
@@ -149,7 +150,7 @@ suite("what is asked of a socket's network", () => {
     const { network, calls } = await installed(t);
     const asking = network.listen(calls.socket(), 5);
     network.close();
-    assert.equal((await asking).error, "ENETDOWN");
+    assert.equal((await asking.promise).error, "ENETDOWN");
   });
 
   test("listens, and takes what comes in as descriptors", async (t) => {
@@ -159,7 +160,7 @@ suite("what is asked of a socket's network", () => {
     const asking = network.listen(fd, 5);
     await null;
     arrive();
-    await asking;
+    await asking.promise;
     assert.deepEqual([network.listening(fd), network.accept(fd)], [true, "EAGAIN"]);
     const { socket: id } = /** @type {any} */ (world.proxy.heard.find(({ type }) => type === "open"));
     world.hear({ type: "accepted", socket: 2, listener: id, local: HERE, peer: HOST });
@@ -264,9 +265,13 @@ suite("a page without a proxy", () => {
       url: "",
       proxy: "",
       state: "local",
+      carrier: "",
       roundTrip: undefined,
       reconnects: 0,
       buffered: 0,
+      waiting: "jspi",
+      blocking: "auto",
+      browserSuspends: "Suspending" in WebAssembly,
       sockets: [],
     });
     network.close();
@@ -371,8 +376,12 @@ test("the status is made of plain values", async (t) => {
     url: URL_OF_PROXY,
     proxy: "fake/1",
     state: "attached",
+    carrier: "WebSocket",
     roundTrip: undefined,
     reconnects: 0,
+    waiting: "jspi",
+    blocking: "auto",
+    browserSuspends: "Suspending" in WebAssembly,
     sockets: [
       {
         fd,

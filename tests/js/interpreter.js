@@ -14,21 +14,44 @@ export const O_NONBLOCK = 2048;
 
 export const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text);
 
+/** @typedef {import("../../js/sockfs/filesystem.js").Blocks} Blocks */
+
 export class Interpreter {
   module = fakeModule();
   calls = new SystemCalls(this.module);
   line = new Line();
+  /** How long the answer of each synchronous exchange might have been held back, oldest first. @type {number[]} */
+  waits = [];
+  /** What happens during each of them, oldest first; false: nobody answers. @type {(() => boolean | void)[]} */
+  meanwhile = [];
+  /** How often it was told that a call has waited without suspending. */
+  hints = 0;
 
-  /** @param {{proxy?: boolean}} [options] whether there is one */
-  constructor({ proxy = true } = {}) {
-    const connection = proxy ? /** @type {any} */ ({ session: this.line }) : null;
-    this.system = new SocketFileSystem(this.module, connection, ERRNO);
+  /** @param {{proxy?: boolean, blocks?: Blocks}} [options] whether there is one, and how calls may wait */
+  constructor({ proxy = true, blocks = "auto" } = {}) {
+    const uplink = { session: this.line, exchange: (/** @type {number} */ wait) => this.#exchange(wait) };
+    const hint = () => void this.hints++;
+    this.system = new SocketFileSystem(this.module, proxy ? /** @type {any} */ (uplink) : null, ERRNO, blocks, hint);
     this.system.mount();
+  }
+
+  /** @param {number} wait */
+  #exchange(wait) {
+    this.waits.push(wait);
+    const happens = this.meanwhile.shift();
+    if (!happens) throw new Error("it would wait for ever");
+    return happens() !== false;
   }
 
   /** @param {boolean} can */
   suspends(can) {
     this.module.validSuspender.value = can;
+    return this;
+  }
+
+  /** A signal comes, or was handled; there is somebody who can send one. @param {number} number */
+  signal(number) {
+    this.module.Py_EmscriptenSignalBuffer = new Int32Array([number]);
     return this;
   }
 

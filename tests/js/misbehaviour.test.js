@@ -91,10 +91,7 @@ suite("a proxy that breaks the protocol", () => {
         assert.match(socket.reported?.message ?? "", /^the proxy sent what it should not: ./);
         assert.deepEqual([world.lastAside()?.type, world.lastAside()?.code], ["goaway", "protocol"]);
         assert.deepEqual([world.webSocket.state, world.clock.timers.size], ["closed", 0]);
-        world.restart();
-        const next = world.connecting();
-        world.welcome();
-        assert.deepEqual([next.state, world.proxy.types()], ["connecting", ["connect"]]);
+        assert.equal(world.connection.over, true);
       });
     }
   }
@@ -121,7 +118,7 @@ suite("a proxy that breaks the protocol", () => {
   test("text is no message, and is passed over", async (t) => {
     const world = await World.opened(t);
     world.webSocket.onmessage({ data: "text" });
-    assert.equal(world.connection.current.state, "attached");
+    assert.equal(world.connection.session.state, "attached");
   });
 });
 
@@ -137,7 +134,7 @@ test("a proxy that has pings answered and reads nothing is given up before memor
   // Behind that it may not let us in again on a carrier that is given up.
   webSocket.deliver([new Uint8Array(Buffer.concat([...pings, world.proxy.welcomeAlone()]))]);
   assert.ok(webSocket.bufferedAmount > 32 << 20 && webSocket.bufferedAmount < (32 << 20) + 100);
-  assert.deepEqual([webSocket.state, world.connection.current.state], ["closed", "detached"]);
+  assert.deepEqual([webSocket.state, world.connection.session.state], ["closed", "detached"]);
 });
 
 test("pieces without a byte are not kept, however many come in the middle of a message", () => {

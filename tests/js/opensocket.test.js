@@ -256,13 +256,12 @@ suite("datagrams", () => {
     }
   });
 
-  test("have errors that are told once", () => {
-    const { interpreter, calls, fd } = opened();
+  test("have errors that are told once", async () => {
+    const { calls, fd } = opened();
     calls.sendto(fd, "x", "10.0.0.1", 53);
     hear(calls.sock(fd).socket, "fault", { code: "ECONNREFUSED", message: "" });
     assert.equal(calls.recv(fd, 10), -ERRNO.ECONNREFUSED);
-    interpreter.suspends(false);
-    assert.equal(calls.recv(fd, 10), -ERRNO.EDEADLK);
+    assert.equal(await isSettled(calls.recv(fd, 10)), false);
   });
 });
 

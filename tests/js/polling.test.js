@@ -121,8 +121,8 @@ suite("polling", () => {
     assert.deepEqual(interpreter.calls.revents(3), [POLLNVAL, POLLIN, 0]);
   });
 
-  test("where suspending is impossible, one poll that would have to wait fails, and no other", () => {
-    const interpreter = new Interpreter().suspends(false);
+  test("where no call can wait, one poll that would have to fails, and no other", () => {
+    const interpreter = new Interpreter({ blocks: "jspi" }).suspends(false);
     const fd = interpreter.connected();
     const polled = [{ fd, events: POLLIN }];
     assert.equal(interpreter.calls.poll(polled, 100), -ERRNO.EDEADLK);
@@ -131,8 +131,8 @@ suite("polling", () => {
     assert.equal(interpreter.calls.poll(polled, 100), 1);
   });
 
-  test("where suspending is impossible, a wait for a descriptor that is not open fails no other poll", () => {
-    const interpreter = new Interpreter().suspends(false);
+  test("where no call can wait, a wait for a descriptor that is not open fails no other poll", () => {
+    const interpreter = new Interpreter({ blocks: "jspi" }).suspends(false);
     const [gone, fd] = [interpreter.open(), interpreter.connected()];
     interpreter.calls.close(gone);
     interpreter.calls.poll([{ fd: gone, events: POLLIN }], 100);
@@ -143,29 +143,34 @@ suite("polling", () => {
 suite("the page has a turn", () => {
   /** A socket that has something to read, in a page whose clock stands. @param {import("node:test").TestContext} t */
   function ready(t) {
-    const { clock } = new Page(t);
+    const page = new Page(t);
     const interpreter = new Interpreter();
     const fd = interpreter.connected();
     interpreter.arrive(fd, "x");
-    return { clock, interpreter, fd };
+    return { page, clock: page.clock, interpreter, fd };
   }
 
   test("while a program finds sockets ready again and again", async (t) => {
-    const { clock, interpreter, fd } = ready(t);
+    const { page, clock, interpreter, fd } = ready(t);
     const poll = () => interpreter.calls.poll([{ fd, events: POLLIN }], -1);
     clock.advance(10);
     assert.equal(poll(), 1);
     clock.advance(1);
-    assert.equal(await poll(), -ERRNO.EINTR);
+    const waiting = poll();
+    assert.equal(await isSettled(waiting), false);
+    page.turn();
+    assert.equal(await waiting, -ERRNO.EINTR);
     assert.equal(poll(), 1); // it looks again, and has had its turn
   });
 
   test("while a program asks again and again without waiting", async (t) => {
-    const { clock, interpreter, fd } = ready(t);
+    const { page, clock, interpreter, fd } = ready(t);
     const [one, other] = [POLLIN, POLLPRI].map((events) => ({ fd, events }));
     clock.advance(11);
     assert.equal(interpreter.calls.poll([one], 0), 1); // what is ready is told: there would be no second look
-    assert.equal(await interpreter.calls.poll([other], 0), -ERRNO.EINTR);
+    const looking = interpreter.calls.poll([other], 0);
+    page.turn();
+    assert.equal(await looking, -ERRNO.EINTR);
     assert.equal(interpreter.calls.poll([other], 0), 0);
   });
 
@@ -177,10 +182,121 @@ suite("the page has a turn", () => {
     assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], -1), 1);
   });
 
-  test("not where nothing can be suspended", (t) => {
-    const { clock, interpreter, fd } = ready(t);
-    interpreter.suspends(false);
+  test("not where nothing can be suspended: then the proxy is asked what has come until now", (t) => {
+    for (const timeout of [0, 100, -1]) {
+      const { page, clock, interpreter, fd } = ready(t);
+      const [one, other] = [fd, interpreter.connected()].map((each) => ({ fd: each, events: POLLIN }));
+      interpreter.suspends(false);
+      clock.advance(11);
+      interpreter.meanwhile = [() => interpreter.arrive(other.fd, "y")];
+      const asked = timeout ? [one, other] : [other];
+      assert.equal(interpreter.calls.poll(asked, timeout), asked.length);
+      assert.deepEqual([interpreter.waits, page.turns.length], [[0], 0]);
+      assert.equal(interpreter.calls.poll(asked, timeout), asked.length); // for the next 10 ms there is no other look
+    }
+  });
+
+  test("not where calls wait by suspending alone and cannot be suspended", (t) => {
+    const { page, clock } = ready(t);
+    const interpreter = new Interpreter({ blocks: "jspi" }).suspends(false);
+    const fd = interpreter.connected();
     clock.advance(1000);
+    assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], 0), 0);
+    interpreter.arrive(fd, "x");
     for (const timeout of [0, 100, -1]) assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], timeout), 1);
+    assert.deepEqual([interpreter.waits, page.turns.length], [[], 0]);
+  });
+});
+
+suite("polling by exchanges", () => {
+  /** A page where nothing is suspended, and a socket that is connected. @param {import("node:test").TestContext} t */
+  function blocked(t) {
+    const page = new Page(t);
+    const interpreter = new Interpreter().suspends(false);
+    const fd = interpreter.connected();
+    return { page, clock: page.clock, interpreter, fd, polled: [{ fd, events: POLLIN }] };
+  }
+
+  test("waits for the first that is ready", (t) => {
+    const { interpreter, fd, polled } = blocked(t);
+    interpreter.meanwhile = [() => {}, () => interpreter.arrive(fd, "x")];
+    assert.equal(interpreter.calls.poll(polled, -1), 1);
+    assert.deepEqual(interpreter.calls.revents(1), [POLLIN]);
+    assert.equal(interpreter.waits.length, 2);
+  });
+
+  test("is over in time", (t) => {
+    const { clock, interpreter, polled } = blocked(t);
+    interpreter.meanwhile = [60, 39, 1].map((milliseconds) => () => clock.advance(milliseconds));
+    assert.equal(interpreter.calls.poll(polled, 100), 0);
+    assert.deepEqual(interpreter.waits, [100, 40, 1]);
+    assert.equal(interpreter.calls.poll(polled, 0), 0); // there was a look just now
+  });
+
+  test("ends with EINTR at a signal, and fails no other poll", (t) => {
+    const { interpreter, fd, polled } = blocked(t);
+    interpreter.signal(0).meanwhile = [() => void interpreter.signal(2)];
+    assert.equal(interpreter.calls.poll(polled, -1), -ERRNO.EINTR);
+    interpreter.signal(0).meanwhile = [() => interpreter.arrive(fd, "x")];
+    assert.equal(interpreter.calls.poll(polled, -1), 1);
+  });
+
+  test("of sockets within the page alone ends with its time, or says that nothing could end it", (t) => {
+    const { clock, interpreter } = blocked(t);
+    const [one] = interpreter.system.pair(1);
+    const polled = [{ fd: one.stream.fd, events: POLLIN }];
+    assert.equal(interpreter.calls.poll(polled, -1), -ERRNO.EDEADLK);
+    assert.equal(interpreter.calls.poll(polled, 0), 0);
+    interpreter.meanwhile = [() => clock.advance(100)];
+    assert.equal(interpreter.calls.poll(polled, 100), 0);
+  });
+
+  test("of sockets within the page, and one that is carried by a proxy beside them, can wait", (t) => {
+    const { interpreter, fd, polled } = blocked(t);
+    const [one] = interpreter.system.pair(1);
+    interpreter.meanwhile = [() => interpreter.arrive(fd, "x")];
+    assert.equal(interpreter.calls.poll([{ fd: one.stream.fd, events: POLLIN }, ...polled], -1), 1);
+  });
+
+  test("in a page without a proxy ends with its time", (t) => {
+    const { clock } = new Page(t);
+    clock.step = 1;
+    const interpreter = new Interpreter({ proxy: false }).suspends(false);
+    const [one] = interpreter.system.pair(1);
+    const polled = [{ fd: one.stream.fd, events: POLLIN }];
+    const before = clock.now;
+    assert.equal(interpreter.calls.poll(polled, 500), 0);
+    assert.ok(clock.now - before >= 500 && clock.now - before < 550);
+    assert.equal(interpreter.calls.poll(polled, -1), -ERRNO.EDEADLK);
+  });
+
+  test("is what blocking by exchanges alone does, where Python could be suspended", (t) => {
+    new Page(t);
+    const interpreter = new Interpreter({ blocks: "xhr" });
+    const fd = interpreter.connected();
+    interpreter.meanwhile = [() => interpreter.arrive(fd, "x")];
+    assert.equal(interpreter.calls.poll([{ fd, events: POLLIN }], -1), 1);
+  });
+});
+
+suite("a signal", () => {
+  test("ends a wait that is suspended, with all that it had set", async (t) => {
+    const { clock } = new Page(t);
+    const interpreter = new Interpreter().signal(0);
+    const fd = interpreter.connected();
+    const waiting = interpreter.calls.poll([{ fd, events: POLLIN }], 5_000);
+    clock.advance(1_000);
+    assert.equal(await isSettled(waiting), false);
+    interpreter.signal(2);
+    clock.advance(100);
+    assert.equal(await waiting, -ERRNO.EINTR);
+    assert.equal(clock.timers.size, 0);
+  });
+
+  test("is not looked for where nobody can send one", (t) => {
+    const { clock } = new Page(t);
+    const interpreter = new Interpreter();
+    interpreter.calls.poll([{ fd: interpreter.connected(), events: POLLIN }], -1);
+    assert.equal(clock.timers.size, 0);
   });
 });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { joined } from "../../js/carriers/http.js";
 import { Link } from "../../js/link.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "../../js/wire.js";
 
@@ -71,6 +72,22 @@ export class ProxyEnd {
   /** Welcome to what has come so far, and all that the page has not seen. @param {number} [seen] @returns {Uint8Array[]} */
   welcome(seen = this.greetings.at(-1)?.seen ?? 0) {
     return [this.welcomeAlone(), ...this.link.replay(seen)];
+  }
+
+  /** What an exchange is answered with that brought this. @param {Uint8Array} body */
+  exchange(body) {
+    this.carrier()(body);
+    const { limit } = /** @type {Frame} */ (this.aside.findLast(({ type }) => type === "poll"));
+    this.link.acknowledge(this.greetings.at(-1)?.seen ?? 0);
+    return joined([this.welcomeAlone(), ...this.link.outstanding(limit)]);
+  }
+
+  /** Whether the answer of an exchange would be held back now. @param {Uint8Array} body */
+  holds(body) {
+    const [first] = new MessageReader().feed(body);
+    const [hello, poll] = framesOf(first.body);
+    this.link.acknowledge(hello.seen);
+    return poll.wait > 0 && this.link.room === this.link.replayLimit;
   }
 
   welcomeAlone() {

@@ -6,6 +6,7 @@
 import { Connection } from "../../js/connection.js";
 import { Listener } from "../../js/listener.js";
 import { Socket } from "../../js/socket.js";
+import { MessageReader, framesOf } from "../../js/wire.js";
 import { HOST, PAGE, TARGET } from "./line.js";
 import { Page } from "./page.js";
 import { ProxyEnd, unnumbered } from "./proxy.js";
@@ -37,6 +38,45 @@ export class World {
     world.welcome();
     await opening;
     return world;
+  }
+
+  /** A connection that is open by exchanges, since WebSockets are blocked. @param {TestContext} t @param {{welcome?: object}} [options] */
+  static async overHTTP(t, options) {
+    const world = new World(t, options);
+    const opening = world.connection.open();
+    world.webSocket.drop();
+    await world.carry();
+    await opening;
+    return world;
+  }
+
+  /** The proxy answers all requests, but holds back what may wait until it has something to say. */
+  async carry() {
+    for (;;) {
+      await this.page.settle();
+      const due = this.page.waiting.filter(({ body }) => !this.proxy.holds(body));
+      if (!due.length) return;
+      for (const request of due) request.answer(this.proxy.exchange(request.body));
+    }
+  }
+
+  /** The network loses all requests that wait. */
+  async loseRequests() {
+    await this.page.settle();
+    for (const request of this.page.waiting) request.fail();
+    await this.page.settle();
+  }
+
+  /** The proxy answers synchronous requests from now on. */
+  exchanging() {
+    this.page.answerNow = (body) => ({ status: 200, body: this.proxy.exchange(body) });
+    return this;
+  }
+
+  /** What the page asked in its last synchronous request: the frames of each message. */
+  lastExchange() {
+    const { body } = this.page.exchanges[this.page.exchanges.length - 1];
+    return [...new MessageReader().feed(body)].map((message) => [...framesOf(message.body)]);
   }
 
   /** The proxy takes the newest WebSocket, reads the greeting. */

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 from typing import Any
 
 from pynet_browser.runtime import Reply
@@ -19,23 +18,38 @@ class Plain:
         return self._value
 
 
-class Promise:
-    """An object of JavaScript that is not here yet."""
+class Pending:
+    """An answer that is not here yet."""
+
+    answer: Plain | None = None
 
     def __init__(self) -> None:
-        self._future: asyncio.Future[Plain] = asyncio.get_event_loop().create_future()
-
-    def then(self) -> None:
-        """What makes it one."""
+        self.promise: asyncio.Future[Plain] = asyncio.get_event_loop().create_future()
 
     def settle(self, **answer: Any) -> None:
         """Let it be here."""
-        self._future.set_result(Plain(answer))
+        self.answer = Plain(answer)
+        self.promise.set_result(self.answer)
 
-    def __await__(self) -> Generator[Any, Any, Plain]:
-        return self._future.__await__()
+
+class Standing:
+    """A page where a call can neither suspend the interpreter nor wait in another way."""
+
+    suspends = False
+    waiting = "none"
+
+    def block(self, _pending: Pending) -> bool:
+        return False
 
 
 def reply(call: str = "call", **answer: Any) -> Reply:
     """An answer that is here."""
-    return Reply(call, Plain(answer))
+    return Reply(call, Standing(), Plain(answer))
+
+
+class Later(Reply):
+    """An answer that is not here, where nothing can wait for it."""
+
+    def __init__(self, call: str = "call") -> None:
+        self.pending = Pending()
+        super().__init__(call, Standing(), self.pending)

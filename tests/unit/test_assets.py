@@ -29,9 +29,14 @@ def lay(tmp_path):
 
 
 def test_a_checkout_has_things_where_the_build_puts_them(lay):
-    root = lay("pyproject.toml", "demo/index.html", "build/pyodide/pyodide.mjs", "pynet_browser/__init__.py")
+    root = lay(
+        "pyproject.toml", "demo/index.html", "build/pyodide/pyodide.mjs", "build/jupyterlite/index.html"
+    )
     assert Assets.find(Config(), root / "pynet_browser") == Assets(
-        demo=root / "demo", pyodide=root / "build/pyodide", dist=root / "dist"
+        demo=root / "demo",
+        pyodide=root / "build/pyodide",
+        dist=root / "dist",
+        jupyterlite=root / "build/jupyterlite",
     )
 
 

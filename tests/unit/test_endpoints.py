@@ -12,26 +12,13 @@ import pytest
 from pynet_browser.errors import BlockingError, PolicyError
 from pynet_browser.runtime import Network, Reply
 from pynet_browser.stdlib.endpoints import Calls, deferred
-from tests.unit.page import Plain, Promise, reply
-
-
-class Later(Reply):
-    """An answer that is not here, where nothing can wait for it."""
-
-    can_wait = False
-
-    def __init__(self, call: str = "bind") -> None:
-        self.promise = Promise()
-        super().__init__(call, self.promise)
-
-    def wait(self) -> dict[str, Any]:
-        raise BlockingError(self._call)
+from tests.unit.page import Later, Plain, Standing, reply
 
 
 class Page:
     """Answers every request alike, and knows the addresses that it is given."""
 
-    suspends = True
+    waits = True
 
     def __init__(self, answer: Reply | None = None, *, pending: int = 0) -> None:
         self.answer = answer or reply(pending=pending)
@@ -305,8 +292,8 @@ async def test_a_name_that_is_being_asked_for_is_waited_for_where_that_is_possib
 
     page = Page()
     page.ends = (("0.0.0.0", 0), None)
-    page.settling = Waited("getsockname", Plain({}))
-    page.suspends = False
+    page.settling = Waited("getsockname", Standing(), Plain({}))
+    page.waits = False
     assert calls(page).getsockname()(tcp) == ("0.0.0.0", 0)
-    page.suspends = True
+    page.waits = True
     assert calls(page).getsockname()(tcp) == ("127.0.0.1", 9999)

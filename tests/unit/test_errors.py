@@ -16,7 +16,7 @@ def tree() -> dict[str, set[str]]:
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         name = line.lstrip(" │├└─").split(" ")[0]
-        if not hasattr(errors, name) or not name.endswith("Error"):
+        if not hasattr(errors, name) or not name.endswith(("Error", "Warning")):
             continue
         depth = (line.index(name) - 4) // 4
         path[depth:] = [name]
@@ -32,7 +32,7 @@ def test_the_tree_in_the_docstring_is_the_true_one():
         assert bases == {base.__name__ for base in getattr(errors, name).__bases__} - {"Exception"}, name
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", [name for name in errors.__all__ if name.endswith("Error")])
 def test_everything_is_caught_as_the_package_s_own(name):
     assert issubclass(getattr(errors, name), errors.PyNetError)
 
@@ -63,7 +63,8 @@ def test_a_call_that_cannot_wait_is_an_os_error_with_a_way_out():
     assert error.strerror == (
         "recv() would have to wait, and Python cannot be suspended here: this browser lacks JSPI, or "
         "the code was started with runPython or straight from a JavaScript callback. Start it with "
-        "runPythonAsync or in a coroutine, or make the socket non-blocking"
+        "runPythonAsync or in a coroutine, or make the socket non-blocking. For sockets that a proxy "
+        'carries, install(blocking="auto") lets such calls wait all the same'
     )
 
 
@@ -85,3 +86,14 @@ def test_a_refusal_of_the_proxy_keeps_its_code():
     error = errors.ProxyRefusedError("token", "the token is wrong")
     assert isinstance(error, ConnectionError)
     assert (error.code, error.errno, error.strerror) == ("token", errno.EACCES, "the token is wrong")
+
+
+def test_the_hint_that_waiting_is_slow_says_what_it_costs_and_how_to_be_told_no_more():
+    hint = errors.SlowWaitingWarning()
+    assert isinstance(hint, UserWarning)
+    assert str(hint) == (
+        "a blocking call waited by synchronous requests to the proxy: each wait costs some milliseconds, and "
+        "the page stands still meanwhile. Python could not be suspended, because this browser lacks JSPI or "
+        "the code was started with runPython or straight from a JavaScript callback: where you can, start it "
+        'with runPythonAsync or in a coroutine. install(blocking="xhr") says that this is what you want'
+    )

@@ -16,17 +16,7 @@ from pynet_browser.runtime import Network, Reply
 from pynet_browser.stdlib import loop as page_loop
 from pynet_browser.stdlib.endpoints import _settle
 from pynet_browser.stdlib.loop import Wiring
-from tests.unit.page import Promise
-
-
-class Later(Reply):
-    """An answer that is not here, where nothing can wait for it."""
-
-    can_wait = False
-
-    def __init__(self) -> None:
-        self.promise = Promise()
-        super().__init__("bind", self.promise)
+from tests.unit.page import Later
 
 
 class Opened:
@@ -57,7 +47,7 @@ async def test_who_opens_a_server_waits_for_what_the_proxy_owes():
     for _ in range(5):
         await asyncio.sleep(0)
     assert not creating.done()
-    later.promise.settle(local=None)
+    later.pending.settle(local=None)
     assert await creating is opened
     assert not opened.closed
 
@@ -66,8 +56,10 @@ async def test_who_opens_a_server_waits_for_what_the_proxy_owes():
 async def test_what_the_proxy_refuses_closes_what_was_opened(pair):
     first, second, opened = Later(), Later(), Opened()
     creating = asyncio.ensure_future(opening((opened, "protocol") if pair else opened, first, second)(None))
-    first.promise.settle()
-    second.promise.settle(error="EADDRINUSE", message="port 80 is taken")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    first.pending.settle()
+    second.pending.settle(error="EADDRINUSE", message="port 80 is taken")
     with pytest.raises(OSError, match="port 80 is taken"):
         await creating
     assert opened.closed
@@ -90,10 +82,10 @@ async def test_two_that_open_at_once_wait_for_their_own():
     ]
     for _ in range(5):
         await asyncio.sleep(0)
-    other.promise.settle()
+    other.pending.settle()
     assert await creating[1] is opened[1]
     assert not creating[0].done()
-    one.promise.settle(error="EACCES", message="not here")
+    one.pending.settle(error="EACCES", message="not here")
     with pytest.raises(PermissionError):
         await creating[0]
     assert [each.closed for each in opened] == [True, False]

@@ -15,7 +15,7 @@ from pynet_browser.errors import PolicyError
 from pynet_browser.runtime import Network, Reply
 from pynet_browser.stdlib.addresses import numeric_address
 from pynet_browser.stdlib.names import Names
-from tests.unit.page import Plain, Promise
+from tests.unit.page import Later, reply
 
 
 class Proxy:
@@ -27,11 +27,11 @@ class Proxy:
 
     def resolve(self, *question: Any) -> Reply:
         self.asked.append(question)
-        return Reply("getaddrinfo", Plain(self.answer))
+        return reply("getaddrinfo", **self.answer)
 
     def reverse(self, *question: Any, datagram: bool) -> Reply:
         self.asked.append((*question, datagram))
-        return Reply("getnameinfo", Plain(self.answer))
+        return reply("getnameinfo", **self.answer)
 
 
 def names(proxy: Proxy) -> Names:
@@ -133,7 +133,7 @@ def test_numeric_addresses_are_told_from_names(host, address):
 # ── Each look-up has a twin that is awaited ───────────────────────────────────────────────────────────
 
 
-class Later(Proxy):
+class Slow(Proxy):
     """Answers in time, and not at once."""
 
     def resolve(self, *question: Any) -> Reply:
@@ -145,9 +145,9 @@ class Later(Proxy):
         return self._promised("getnameinfo")
 
     def _promised(self, call: str) -> Reply:
-        promise = Promise()
-        asyncio.get_running_loop().call_soon(partial(promise.settle, **self.answer))
-        return Reply(call, promise)
+        later = Later(call)
+        asyncio.get_running_loop().call_soon(partial(later.pending.settle, **self.answer))
+        return later
 
 
 async def awaited(call: Any, *arguments: Any) -> Any:
@@ -190,7 +190,7 @@ LOOK_UPS: list[tuple[Any, ...]] = [
     "answer", [FOUND, {"error": "EAI_NONAME", "message": "no such name"}], ids=["found", "not"]
 )
 async def test_a_look_up_that_is_awaited_asks_and_answers_the_same(arguments, answer):
-    now, later = Proxy(**answer), Later(**answer)
+    now, later = Proxy(**answer), Slow(**answer)
     expected = outcome(names(now).getaddrinfo, *arguments)
     assert await awaited(names(later).getaddrinfo_async, *arguments) == expected
     assert later.asked == now.asked
@@ -209,7 +209,7 @@ FLAGS = [0, *(socket.NI_NUMERICHOST, socket.NI_NUMERICSERV, socket.NI_NAMEREQD, 
 @pytest.mark.parametrize("flags", FLAGS)
 async def test_so_do_names_of_addresses(host, service, flags):
     for address in (("127.0.0.1", 80), ("::1", 53, 0, 0), ("host.example", 80)):
-        now, later = Proxy(host=host, service=service), Later(host=host, service=service)
+        now, later = Proxy(host=host, service=service), Slow(host=host, service=service)
         expected = outcome(names(now).getnameinfo, address, flags)
         assert await awaited(names(later).getnameinfo_async, address, flags) == expected
         assert later.asked == now.asked

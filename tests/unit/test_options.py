@@ -15,7 +15,7 @@ from pynet_browser.runtime import Network, Reply
 from pynet_browser.stdlib import options
 from pynet_browser.stdlib.addresses import AF_UNIX
 from pynet_browser.stdlib.options import OPTIONS, Option
-from tests.unit.page import Plain
+from tests.unit.page import reply
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6, AF_UNIX)
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
@@ -33,7 +33,7 @@ class Page:
     def set_option(self, _fd: int, name: str, values: list[str]) -> Reply:
         if not self.answer:
             self.values[name] = values
-        return Reply("setsockopt", Plain(self.answer))
+        return reply("setsockopt", **self.answer)
 
     def option(self, _fd: int, name: str) -> list[str] | None:
         return self.values.get(name)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.vectors import ROOT
 
-PURE_PYTHON = ["wire", "frames", "fields", "link", "window", "keepalive", "errors"]
+PURE_PYTHON = ["wire", "frames", "fields", "link", "window", "keepalive", "errors", "findings", "diagnosis"]
 IMPURE_MODULES = {"socket", "asyncio", "js", "pyodide", "time", "threading", "select"}
 
 PURE_JAVASCRIPT = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import signal
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
@@ -10,9 +12,15 @@ from typing import Any, cast
 import pytest
 
 from pynet_browser import runtime
-from pynet_browser.errors import BlockingError, ProxyRefusedError, ProxyUnreachableError
+from pynet_browser.errors import (
+    BlockingError,
+    NotInBrowserError,
+    ProxyRefusedError,
+    ProxyUnreachableError,
+    UnsupportedRuntimeError,
+)
 from pynet_browser.runtime import Network, Reply, Watchlist
-from tests.unit.page import Plain, Promise, reply
+from tests.unit.page import Later, Pending, Plain, Standing, reply
 
 
 @pytest.fixture
@@ -30,43 +38,101 @@ def ffi(monkeypatch) -> Any:
     return module
 
 
-async def test_an_answer_that_is_here_needs_no_waiting(ffi):
+# ── Replies ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Waiting(Standing):
+    """A page where calls wait in either way: an answer comes with the last of so many waits."""
+
+    def __init__(self, pending: Pending, *, suspends: bool, count: int = 1) -> None:
+        self.pending, self.suspends, self.count = pending, suspends, count
+        self.waited: list[Pending] = []
+
+    def block(self, pending: Pending) -> bool:
+        self.waited.append(pending)
+        if len(self.waited) == self.count:
+            self.pending.settle(port=5)
+        return True
+
+    def whenAnswered(self, pending: Pending) -> Any:  # noqa: N802  JavaScript's name
+        return lambda: self.block(pending)
+
+
+async def test_an_answer_that_is_here_needs_no_waiting():
     answer = reply(port=5)
     assert answer.settled
-    assert answer.can_wait
+    assert answer.suspends
     assert answer.wait() == {"port": 5}
     assert await answer == {"port": 5}
 
 
 async def test_one_that_is_not_here_is_awaited():
-    promise = Promise()
-    answer = Reply("bind", promise)
+    answer = Later("bind")
     assert not answer.settled
     waiting = asyncio.ensure_future(_awaited(answer))
     await asyncio.sleep(0)
     assert not waiting.done()
-    promise.settle(port=5)
+    answer.pending.settle(port=5)
     assert await waiting == {"port": 5}
 
 
-async def test_waiting_for_one_that_is_not_here_where_nothing_can_wait_says_what_for(ffi):
-    answer = Reply("bind", Promise())
-    assert not answer.can_wait
+async def test_one_that_has_come_meanwhile_needs_no_waiting():
+    answer = Later("bind")
+    assert not answer.suspends
+    answer.pending.settle(port=5)
+    assert (answer.settled, answer.suspends) == (True, True)
+    assert answer.wait() == {"port": 5}
+    assert await answer == {"port": 5}
+
+
+async def test_waiting_for_one_that_is_not_here_where_nothing_can_wait_says_what_for():
+    answer = Later("bind")
     with pytest.raises(BlockingError, match="bind"):
         answer.wait()
 
 
-async def test_where_it_can_the_stack_is_suspended(ffi):
-    promise = Promise()
-    ffi.can_run_sync = lambda: True
-    ffi.run_sync = lambda awaited: Plain({"port": 5}) if awaited is promise else None
-    answer = Reply("bind", promise)
-    assert answer.can_wait
+@pytest.mark.parametrize("count", [1, 3], ids=["at once", "after waits that signals have ended"])
+async def test_where_it_can_the_stack_is_suspended(ffi, count):
+    pending = Pending()
+    ffi.run_sync = lambda awaited: awaited()
+    page = Waiting(pending, suspends=True, count=count)
+    answer = Reply("bind", page, pending)
+    assert answer.suspends
     assert answer.wait() == {"port": 5}
+    assert page.waited == [pending] * count
+
+
+@pytest.mark.parametrize("count", [1, 3], ids=["at once", "after waits that signals have ended"])
+async def test_where_it_cannot_the_page_waits_with_it(count):
+    pending = Pending()
+    page = Waiting(pending, suspends=False, count=count)
+    answer = Reply("bind", page, pending)
+    assert not answer.suspends  # other tasks would not run
+    assert answer.wait() == {"port": 5}
+    assert page.waited == [pending] * count
+
+
+def test_a_signal_ends_the_waiting():
+    class Interrupted(Standing):
+        def block(self, _pending: Any) -> bool:
+            signal.raise_signal(signal.SIGINT)
+            return True
+
+    with pytest.raises(KeyboardInterrupt):
+        Reply("bind", Interrupted(), SimpleNamespace(promise=None, answer=None)).wait()
+
+
+@pytest.mark.parametrize(("way", "waits"), [("jspi", True), ("xhr", True), ("none", False)])
+def test_the_network_tells_whether_and_how_a_call_would_wait(way, waits):
+    network = Network(SimpleNamespace(waiting=way, suspends=way == "jspi"))
+    assert (network.waits, network.suspends) == (waits, way == "jspi")
 
 
 async def _awaited(answer: Reply) -> dict[str, Any]:
     return await answer
+
+
+# ── What is asked of the page ─────────────────────────────────────────────────────────────────────────
 
 
 class Page:
@@ -133,8 +199,7 @@ def test_what_is_asked_is_answered_by_a_reply(name, arguments, named, passed):
 
 
 async def test_addresses_that_are_being_asked_for_can_be_waited_for():
-    promise = Promise()
-    settling = Network(Page(promise)).settled(5)
+    settling = Network(Page(Pending())).settled(5)
     assert settling is not None
     assert not settling.settled
 
@@ -182,3 +247,106 @@ def test_what_the_proxy_refuses_has_its_sentence(code, kind):
     error = runtime._refusal(cast(Any, SimpleNamespace(code=code, message="because of the moon")))
     assert type(error) is kind
     assert "because of the moon" in str(error)
+
+
+# ── Opening ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Exports:
+    """What js/index.js exports, as far as it is used; ``refusal`` is what opening throws."""
+
+    def __init__(self) -> None:
+        self.called: list[tuple[Any, ...]] = []
+        self.refusal: Exception | None = None
+        self.missing: list[str] = []
+
+    def missingParts(self, _module: Any) -> Plain:  # noqa: N802  JavaScript's name
+        return Plain(self.missing)
+
+    async def open(self, *arguments: Any) -> str:
+        return self.openNow(*arguments, name="open")
+
+    def openNow(self, module: Any, options: Any, *, name: str = "openNow") -> str:  # noqa: N802
+        self.called.append((name, module, options))
+        if self.refusal:
+            raise self.refusal
+        return "network"
+
+
+@pytest.fixture
+def exports(ffi, monkeypatch) -> Exports:
+    """As if this were a page."""
+    page_side = Exports()
+    js: Any = ModuleType("pyodide_js")
+    js._module, js.version = "module", "313.9"
+    monkeypatch.setitem(sys.modules, "pyodide_js", js)
+    monkeypatch.setattr(runtime, "IN_PAGE", True)
+    monkeypatch.setattr(runtime, "_exports", lambda: page_side)
+    ffi.JsException = type("JsException", (Exception,), {"code": "token", "message": "because of the moon"})
+    ffi.to_js = dict
+    ffi.run_sync = asyncio.run
+    return page_side
+
+
+def hint() -> None:
+    """What the page calls when a call has waited."""
+
+
+def open_now(url: str = "ws://proxy", blocking: str = "auto") -> Network:
+    return runtime.open_network_sync(url, "token", "agent", blocking, hint)
+
+
+async def test_the_page_is_told_where_the_proxy_is_and_how_calls_wait(exports):
+    network = await runtime.open_network("ws://proxy", "secret", "agent/1", "xhr", hint)
+    assert network._js == "network"
+    [(name, module, options)] = exports.called
+    assert (name, module) == ("open", "module")
+    assert options["onBlocked"].value is hint
+    assert options["errno"]["EDEADLK"] == errno.EDEADLK
+    told = {name: options[name] for name in ("url", "token", "agent", "blocking")}
+    assert told == {"url": "ws://proxy", "token": "secret", "agent": "agent/1", "blocking": "xhr"}
+
+
+@pytest.mark.parametrize(
+    ("blocking", "suspends", "called"),
+    [
+        ("auto", True, "open"),
+        ("auto", False, "openNow"),
+        ("xhr", True, "openNow"),
+        ("xhr", False, "openNow"),
+        ("jspi", True, "open"),
+    ],
+)
+def test_who_cannot_await_has_it_opened_as_calls_wait(exports, ffi, blocking, suspends, called):
+    ffi.can_run_sync = lambda: suspends
+    assert open_now(blocking=blocking)._js == "network"
+    assert [name for name, *_ in exports.called] == [called]
+
+
+def test_who_allows_only_suspending_cannot_open_where_that_is_impossible(exports):
+    with pytest.raises(BlockingError, match="install_sync would have to wait"):
+        open_now(blocking="jspi")
+    assert not exports.called
+    assert open_now("", blocking="jspi")._js == "network"  # without a proxy nothing is to be waited for
+
+
+async def test_a_refusal_is_an_exception_of_ours_either_way(exports, ffi):
+    exports.refusal = ffi.JsException()
+    with pytest.raises(ProxyRefusedError, match="because of the moon"):
+        open_now()
+    with pytest.raises(ProxyRefusedError, match="because of the moon"):
+        await runtime.open_network("ws://proxy", "token", "agent", "auto", hint)
+
+
+def test_a_pyodide_that_is_too_old_is_told_what_it_lacks(exports):
+    exports.missing = ["SOCKFS", "DNS"]
+    with pytest.raises(UnsupportedRuntimeError, match=r"this is 313\.9, and it lacks SOCKFS, DNS"):
+        open_now()
+    assert not exports.called
+
+
+async def test_elsewhere_than_in_a_page_nothing_is_opened():
+    with pytest.raises(NotInBrowserError):
+        open_now(blocking="jspi")
+    with pytest.raises(NotInBrowserError):
+        await runtime.open_network("ws://proxy", "token", "agent", "auto", hint)

@@ -25,15 +25,19 @@ REPORT: dict[str, Any] = {
     "url": "ws://127.0.0.1:8765/pynet",
     "proxy": "pynet-browser/1",
     "state": "attached",
+    "carrier": "WebSocket",
     "roundTrip": 12.345,
     "reconnects": 2,
     "buffered": 99,
+    "waiting": "jspi",
+    "blocking": "auto",
+    "browserSuspends": True,
     "sockets": [SOCKET, {**SOCKET, "fd": 6, "state": "connecting", "local": None, "peer": None}],
 }
 
 
 def status(**changes: Any) -> Status:
-    return Status.of({**REPORT, **changes}, blocking=True)
+    return Status.of({**REPORT, **changes})
 
 
 def test_everything_that_is_reported_is_there_in_pythons_types():
@@ -42,10 +46,12 @@ def test_everything_that_is_reported_is_there_in_pythons_types():
         url="ws://127.0.0.1:8765/pynet",
         proxy="pynet-browser/1",
         state="attached",
+        carrier="WebSocket",
         round_trip=0.012345,
         reconnects=2,
         buffered=99,
-        blocking=True,
+        waiting="jspi",
+        why="blocking calls suspend Python (JSPI)",
         sockets=(
             SocketStatus(
                 5, 2, "stream", "established", ("10.0.0.7", 51234), ("93.184.216.34", 80), 1000, 20, 7, 0
@@ -70,8 +76,8 @@ def test_without_a_network_everything_is_empty_and_says_what_to_do():
 def test_it_prints_a_summary_and_a_line_for_each_socket():
     assert str(status()).splitlines() == [
         (
-            "ws://127.0.0.1:8765/pynet (pynet-browser/1): attached, round trip 12.3 ms; 2 sockets; "
-            "blocking calls can wait here"
+            "ws://127.0.0.1:8765/pynet (pynet-browser/1): attached over WebSocket, round trip 12.3 ms; "
+            "2 sockets; blocking calls suspend Python (JSPI)"
         ),
         "  5  established  93.184.216.34 80  1000  20",
         "  6  connecting  –  1000  20",
@@ -97,9 +103,59 @@ def test_a_socket_is_shown_with_its_peer_or_where_it_can_be_found(changes: dict[
     assert f"  {whom}  " in str(status(sockets=[{**SOCKET, **changes}]))
 
 
-def test_one_socket_is_one_socket_and_waiting_may_be_impossible():
-    summary = str(Status.of({**REPORT, "sockets": [SOCKET]}, blocking=False)).splitlines()[0]
-    assert summary.endswith("; 1 socket; blocking calls cannot wait here")
+def test_one_socket_is_one_socket():
+    assert "; 1 socket; " in str(status(sockets=[SOCKET]))
+
+
+def test_a_session_that_nothing_carries_now_names_no_carrier():
+    assert "(pynet-browser/1): detached, round" in str(status(state="detached", carrier=""))
+
+
+def test_without_a_proxy_the_network_is_the_page():
+    alone = {"url": "", "proxy": "", "state": "local", "carrier": "", "roundTrip": None}
+    assert str(status(**alone, sockets=[])).startswith("within this page; 0 sockets; ")
+
+
+CHOSEN = 'install(blocking="xhr") asked for it'
+LACKING = "this browser cannot suspend Python (it lacks JSPI)"
+ENTERED = "Python was entered by runPython or a JavaScript callback, and cannot be suspended here"
+IMPOSSIBLE = "synchronous requests are impossible"
+
+
+@pytest.mark.parametrize(
+    ("report", "why"),
+    [
+        ({"waiting": "jspi"}, "blocking calls suspend Python (JSPI)"),
+        (
+            {"waiting": "xhr", "blocking": "xhr"},
+            f"blocking calls wait by synchronous requests: {CHOSEN}",
+        ),
+        (
+            {"waiting": "xhr", "browserSuspends": False},
+            f"blocking calls wait by synchronous requests: {LACKING}",
+        ),
+        (
+            {"waiting": "xhr"},
+            f"blocking calls wait by synchronous requests: {ENTERED}",
+        ),
+        (
+            {"waiting": "none", "blocking": "jspi"},
+            f'blocking calls cannot wait here: {ENTERED}, and {IMPOSSIBLE} by install(blocking="jspi")',
+        ),
+        (
+            {"waiting": "none", "blocking": "jspi", "browserSuspends": False},
+            f'blocking calls cannot wait here: {LACKING}, and {IMPOSSIBLE} by install(blocking="jspi")',
+        ),
+        (
+            {"waiting": "none", "blocking": "xhr", "url": ""},
+            f"blocking calls cannot wait here: {CHOSEN}, and {IMPOSSIBLE} without a proxy",
+        ),
+    ],
+)
+def test_how_blocking_calls_wait_is_told_with_what_decides_it(report: dict[str, Any], why: str):
+    told = status(**report)
+    assert (told.waiting, told.why) == (report["waiting"], why)
+    assert str(told).splitlines()[0].endswith(f"; {why}")
 
 
 def test_a_notebook_shows_a_table():

@@ -1,0 +1,103 @@
+/**
+ * The page's way to its proxy: one connection at a time, and those that finish what they carry.
+ * @module
+ */
+
+import { Connection } from "./connection.js";
+
+/** While sockets of several sessions may be waited for, none is asked for longer (ms). */
+const SHARED_WAIT = 100;
+
+export class Uplink {
+  #connection;
+  /** Their proxy drains; they end when it does. @type {Set<Connection>} */
+  #leaving = new Set();
+  #reconnects = 0;
+  #closed = false;
+  #listening = new AbortController();
+
+  /**
+   * @param {string} url of the proxy's WebSocket endpoint
+   * @param {string} token
+   * @param {string} agent what this page calls itself
+   */
+  constructor(url, token, agent) {
+    this.url = url;
+    this.#make = () => new Connection(url, token, agent);
+    this.#connection = this.#make();
+    const { signal } = this.#listening;
+    globalThis.addEventListener?.("online", () => this.#connection.hurry(), { signal });
+    // A page that may come back from the browser's cache is not left yet.
+    globalThis.addEventListener?.("pagehide", (event) => event.persisted || this.close(), { signal });
+  }
+
+  #make;
+
+  /**
+   * Reach the proxy and be welcomed.
+   * @throws {import("./errors.js").ProxyError} it cannot be reached, or refuses
+   */
+  open() {
+    return this.#connection.open();
+  }
+
+  /**
+   * The same before this returns.
+   * @throws {import("./errors.js").ProxyError} it cannot be reached, or refuses
+   */
+  openNow() {
+    this.#connection.openNow();
+  }
+
+  /** The session for new sockets and requests: another if the last is over, or its proxy will stop. */
+  get session() {
+    const { over, draining } = this.#connection;
+    if ((over || draining) && !this.#closed) {
+      if (!over) this.#leaving.add(this.#connection);
+      this.#reconnects += this.#connection.reconnects;
+      this.#connection = this.#make();
+      this.#connection.begin();
+    }
+    return this.#connection.session;
+  }
+
+  /** The connection as it is, for those who only look. */
+  get current() {
+    return this.#connection;
+  }
+
+  /** How it is now. */
+  status() {
+    const { agent, carrier, roundTrip, reconnects, session } = this.#connection;
+    return {
+      url: this.url,
+      proxy: agent,
+      state: session.state,
+      carrier,
+      roundTrip: roundTrip ?? undefined,
+      reconnects: this.#reconnects + reconnects,
+      buffered: session.link.buffered,
+    };
+  }
+
+  /**
+   * Let every session have one synchronous exchange.
+   * @param {number} wait how long (ms) the answer may be held back until there is something to say
+   * @returns {boolean} whether a proxy has answered; if not, this may have returned at once
+   */
+  exchange(wait) {
+    let answered = false;
+    for (const connection of this.#leaving) {
+      if (connection.over) this.#leaving.delete(connection);
+      else if (connection.exchange(0)) answered = true;
+    }
+    return this.#connection.exchange(this.#leaving.size ? Math.min(wait, SHARED_WAIT) : wait) || answered;
+  }
+
+  /** End every session: their sockets fail, and the proxy closes theirs. */
+  close() {
+    this.#closed = true;
+    this.#listening.abort();
+    for (const connection of [...this.#leaving, this.#connection]) connection.close();
+  }
+}

@@ -1,0 +1,182 @@
+"""PyScript: the package in `<script type="py">`; interpreter and packages come from the page's own host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+
+from tests.peers import Echo
+from tests.servers import ROOT, ProxyProcess
+from tests.static_host import StaticHost
+
+START = 60_000
+"""Milliseconds: Pyodide starts on a machine that may have other things to do."""
+
+ISOLATED = {
+    # PyScript's workers need these to reach the page's `window` and `document`, and nothing of ours does.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+
+PAGE = """<!doctype html>
+<link rel="icon" href="data:,">
+<script type="module" src="/pyscript/core.js"></script>
+<button id="ask">Ask</button>
+<script type="py" {attributes} config='{config}'>
+{program}
+</script>
+"""
+
+ASK = """
+import socket
+
+import pynet_browser
+
+{install}
+
+def ask():
+    with socket.create_connection(echo) as connection:
+        connection.sendall(b"hello from PyScript")
+        return connection.recv(100).decode()
+
+print("told:", ask(), pynet_browser.status().waiting)
+"""
+
+AWAIT = ASK.format(install="await pynet_browser.install(url, token=token)")
+NEVER_AWAIT = ASK.format(install="pynet_browser.install_sync(url, token=token)")
+
+# What runs where, and how its calls wait there.
+SCRIPTS = {
+    "page": ("", AWAIT, "jspi"),
+    "page-synchronous": ('async="false"', NEVER_AWAIT, "xhr"),
+    "worker": ("worker", AWAIT, "jspi"),
+    "worker-synchronous": ('worker async="false"', NEVER_AWAIT, "xhr"),
+}
+
+ASK_WHEN_CLICKED = """
+import socket
+
+import pynet_browser
+from pyscript import when
+
+await pynet_browser.install(url, token=token)
+
+@when("click", "#ask")
+def ask():
+    with socket.create_connection(echo) as connection:
+        connection.sendall(b"hello from a handler")
+        print("told:", connection.recv(100).decode(), pynet_browser.status().waiting)
+
+print("ready")
+"""
+
+
+class Site:
+    """A static host with PyScript, Pyodide, our wheel, and one page.
+
+    Attributes:
+        url: its origin.
+    """
+
+    def __init__(self, directory: Path, url: str, wheel: Path) -> None:
+        self.url = url
+        self._page = directory / "index.html"
+        # A worker's own address is a blob's, so that an address without a host means nothing to it.
+        packages = [f"{url}/dist/{wheel.name}"]
+        self._config = json.dumps({"interpreter": "/pyodide/pyodide.mjs", "packages": packages})
+
+    def write(self, program: str, attributes: str = "", **names: object) -> None:
+        """Makes the page run ``program``; ``names`` are its global variables."""
+        assignments = "\n".join(f"{name} = {value!r}" for name, value in names.items())
+        self._page.write_text(
+            PAGE.format(attributes=attributes, config=self._config, program=f"{assignments}\n{program}")
+        )
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, tmp_path: Path, wheel: Path) -> Iterator[Site]:
+    for name, target in {
+        "pyscript": "js/node_modules/@pyscript/core/dist",
+        "pyodide": "build/pyodide",
+        "dist": "dist",
+    }.items():
+        (tmp_path / name).symlink_to(ROOT / target)
+    with StaticHost(tmp_path, ISOLATED if request.param == "isolated" else {}) as host:
+        yield Site(tmp_path, host.url, wheel)
+
+
+class Tab:
+    """A page of the site.
+
+    Attributes:
+        page: Playwright's page.
+        requests: every URL it asked for.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self._heard: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda websocket: self.requests.append(websocket.url))
+        page.on("console", lambda message: self._heard.append(message.text))
+        page.on("pageerror", lambda error: self._heard.append(f"uncaught: {error}"))
+
+    def hear(self, beginning: str, action: Callable[[], object]) -> str:
+        """The line with this beginning that is printed after ``action``."""
+        try:
+            with self.page.expect_console_message(
+                lambda message: message.text.startswith(beginning), timeout=START
+            ) as heard:
+                action()
+        except PlaywrightTimeoutError as error:
+            error.add_note("\n".join(self._heard))
+            raise
+        return heard.value.text.rstrip()
+
+
+@pytest.fixture(scope="module")
+def open_proxy(start_proxy: Callable[..., ProxyProcess]) -> ProxyProcess:
+    """A proxy for pages of any origin that have its token."""
+    return start_proxy("--origin", "*")
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Tab]:
+    """A page that is not open yet. At the end it has asked nobody but this machine."""
+    context = browser.new_context()
+    try:
+        tab = Tab(context.new_page())
+        yield tab
+    finally:
+        context.close()
+    asked = {urlsplit(url).hostname for url in tab.requests if not url.startswith(("blob:", "data:"))}
+    assert asked == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("site", ["plain", "isolated"], indirect=True)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_waits_for_a_socket(
+    tab: Tab, site: Site, open_proxy: ProxyProcess, echo_server: Echo, script: str
+):
+    attributes, program, waiting = SCRIPTS[script]
+    site.write(program, attributes, url=open_proxy.url, token=open_proxy.token, echo=echo_server.address)
+    told = tab.hear("told: ", lambda: tab.page.goto(site.url))
+    assert told == f"told: hello from PyScript {waiting}"
+    assert len(tab.page.workers) == ("worker" in attributes)
+
+
+@pytest.mark.parametrize("site", ["plain"], indirect=True)
+def test_a_handler_of_an_event_waits_for_a_socket(
+    tab: Tab, site: Site, open_proxy: ProxyProcess, echo_server: Echo
+):
+    site.write(ASK_WHEN_CLICKED, url=open_proxy.url, token=open_proxy.token, echo=echo_server.address)
+    tab.hear("ready", lambda: tab.page.goto(site.url))
+    told = tab.hear("told: ", lambda: tab.page.get_by_role("button", name="Ask").click())
+    assert told == "told: hello from a handler xhr"

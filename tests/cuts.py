@@ -22,11 +22,13 @@ class Cut:
         way: the direction that is counted; None counts both together.
         behind_head: whether counting begins behind the head of the first HTTP message of that direction,
             which of a WebSocket is its handshake.
+        gently: whether both ends are sent a FIN, as a load balancer does that restarts, and not a RST.
     """
 
     after: int
     way: Way | None = None
     behind_head: bool = False
+    gently: bool = False
 
 
 HANDSHAKE = {
@@ -43,11 +45,16 @@ HANDSHAKE = {
 
 
 class Meter:
-    """Counts what a connection has passed on, until its cut is due."""
+    """Counts what a connection has passed on, until its cut is due.
+
+    Attributes:
+        gently: how it is cut then.
+    """
 
     def __init__(self, cut: Cut | None) -> None:
         """Without a ``cut`` the connection is left alone."""
         self._cut = cut
+        self.gently = cut is not None and cut.gently
         self._left = cut.after if cut else 0
         self._head: bytes | None = b"" if cut and cut.behind_head else None
 

@@ -236,7 +236,7 @@ class _Connection:
             allowed = self._meter.allowed(way, data)
             await loop.sock_sendall(sink, data[:allowed])
             if allowed < len(data):
-                self.cut(gently=False)
+                self.cut(self._meter.gently)
                 return
         await self.flowing.wait()
         sink.shutdown(socket.SHUT_WR)

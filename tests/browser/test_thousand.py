@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from dataclasses import replace
 
 from tests.cuts import HANDSHAKE, Cut
 from tests.peers import Exchange, pattern
@@ -101,8 +102,8 @@ def test_a_thousand_cuts(open_python, proxy, start_proxy):
     chance = random.Random(1)
     def cut():
         if chance.random() < 0.1:
-            return chance.choice(list(HANDSHAKE.values()))
-        return Cut(way=chance.choice(["up","down"]),after=500+int(chance.expovariate(1 / MEAN)))
+            return replace(chance.choice(list(HANDSHAKE.values())),gently=chance.random()<.5)
+        return Cut(way=chance.choice(["up","down"]),gently=chance.random()<.5, after=500+int(chance.expovariate(1 / MEAN)))
 
     page = open_python(install=False)
     with Exchange(SIZE) as peer, Relay(behind.address, (cut() for _ in range(CUTS)), rate=float(os.environ.get("RATE","1e7"))) as relay:

@@ -5,10 +5,11 @@ import select
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from tests.cuts import HANDSHAKE, Cut, Meter, Way
+from tests.cuts import Cut, Meter, Way
 from tests.peers import Echo, Source, pattern
 from tests.relay import Relay
 
@@ -76,19 +77,18 @@ def test_the_end_of_one_direction_leaves_the_other(echo_server):
         assert connection.recv(100, socket.MSG_WAITALL) == b"last words"
 
 
-def test_each_connection_is_cut_where_its_own_cut_says(echo_server):
-    cuts = [Cut(after=10, way="down"), None, HANDSHAKE["before the request"]]
+@pytest.mark.parametrize("gently", [False, True])
+def test_each_connection_is_cut_where_its_own_cut_says(echo_server, gently):
+    cuts = [Cut(after=10, way="down", gently=gently), None, Cut(after=0, way="up", gently=gently)]
     received = []
     with Relay(echo_server.address, cuts) as relay:
         for _ in range(4):
             with connected(relay) as connection:
                 connection.sendall(b"x" * 20)
                 data = b""
-                try:
-                    while len(data) < 20:
-                        data += connection.recv(20)
-                except ConnectionResetError:
-                    pass
+                with suppress(ConnectionResetError):
+                    while len(data) < 20 and (piece := connection.recv(20)):
+                        data += piece
                 received.append(len(data))
         relay.wait_for(lambda relay: relay.cuts == 2)
     assert received == [10, 20, 0, 20]

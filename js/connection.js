@@ -458,6 +458,7 @@ export class Connection {
     this.#retryAt = this.#giveUpAt = this.#candidateUntil = Infinity;
     this.#returnAt = line.kind === "HTTP" ? now() + this.#attempts.returnPause() : Infinity;
     this.#keepAlive = new KeepAlive(Math.max(welcome.keepalive, KEEPALIVE_MIN), now());
+    if (welcome.seen > this.session.link.acknowledged) this.#attempts.rest(); // the one before has moved something
     this.session.attach(welcome);
     this.#ping();
     this.#opening?.resolve();

@@ -75,6 +75,11 @@ export class Link {
     return this.#used - MESSAGE_HEADER + this.#sealed.reduce((sum, message) => sum + message.length, 0);
   }
 
+  /** Number of the last message that the peer has acknowledged. */
+  get acknowledged() {
+    return this.#sent - this.#replay.length;
+  }
+
   /** Bytes held: waiting, sent and not acknowledged, or arrived before their turn. */
   get buffered() {
     return this.#used - MESSAGE_HEADER + this.#kept + this.#earlySize;

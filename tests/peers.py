@@ -9,6 +9,7 @@ Each is a real socket on loopback, most with threads behind it, and is used with
 from __future__ import annotations
 
 import hashlib
+import select
 import socket
 import struct
 import sys
@@ -166,30 +167,38 @@ class Source(TcpPeer):
 
 
 class Exchange(TcpPeer):
-    """Sends and reads at once, each client its own bytes.
+    """Sends and reads at once, each client bytes of its own.
 
-    It reads a number (4 bytes, little-endian) and sends ``pattern(size, number * size)``. Meanwhile it reads until
-    the client's half-close, answers that with the SHA-256 of what came behind the number, in hexadecimal, and closes.
+    It reads a number (4 bytes, little-endian) and sends ``pattern(size, number * size)``. Meanwhile it reads
+    until the client's half-close, and answers that with the SHA-256 in hexadecimal of what came behind the
+    number.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, ahead: int) -> None:
+        """It never sends more than ``ahead`` bytes beyond as many as it has read."""
         super().__init__()
-        self.size = size
+        self._size, self._ahead = size, ahead
 
     def serve(self, connection: socket.socket) -> None:
         number = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "little")
-        data = pattern(self.size, number * self.size)
-        sending = threading.Thread(target=self._send, args=[connection, data])
-        sending.start()
+        data = memoryview(pattern(self._size, number * self._size))
         digest = hashlib.sha256()
-        for piece in chunks(connection):
-            digest.update(piece)
-        sending.join()
+        sent = read = 0
+        connection.setblocking(False)
+        while True:
+            allowed = data[sent : read + self._ahead]
+            readable, writable, _ = select.select([connection], [connection] if allowed else [], [])
+            if writable:
+                sent += connection.send(allowed)
+            if readable:
+                piece = connection.recv(CHUNK)
+                if not piece:
+                    break
+                digest.update(piece)
+                read += len(piece)
+        connection.setblocking(True)
+        connection.sendall(data[sent:])
         connection.sendall(digest.hexdigest().encode())
-
-    def _send(self, connection: socket.socket, data: bytes) -> None:
-        with suppress(OSError):
-            connection.sendall(data)
 
 
 class Silent(TcpPeer):

@@ -156,7 +156,7 @@ class Relay:
     async def _relay(self, connection: _Connection) -> None:
         was_cut = await connection.run(self._target)
         self._connections.discard(connection)
-        self._count(cuts=int(was_cut))
+        self._count(cuts=int(was_cut and not self._stop.is_set()))
 
     def _count(self, *, accepted: int = 0, cuts: int = 0, refused: int = 0) -> None:
         with self._changed:

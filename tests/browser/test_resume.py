@@ -1,77 +1,124 @@
-"""A cut between page and proxy is no more than a delay."""
+"""A cut between page and proxy is no more than a delay: nothing is lost, and nothing comes twice."""
 
 from __future__ import annotations
 
-import hashlib
 import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from tests.cuts import Cut
-from tests.peers import Echo, HashAtEnd, Source, pattern
+import pytest
+
+from tests.browser.exchange import SELECTING, WAITING, digests
+from tests.cuts import HANDSHAKE, Cut, Way
+from tests.http_only import HttpOnly
+from tests.peers import Exchange
 from tests.relay import Relay
 
-SIZE = 12_000_000
+MIB = 1 << 20
+SOCKETS = 20
+TOTAL = 64 * MIB // SOCKETS & ~3
+"""Bytes of each socket in each direction."""
+
+REPLAY = 16 * MIB
+"""What a link keeps until it is acknowledged (docs/protocol.md, "Sizes and times")."""
+
+RATE = 10_000_000
+"""Bytes per second: on loopback alone megabytes would be under way whenever a carrier is cut."""
+
+SYNCHRONOUS = """([source, names]) => {
+    const value = pyodide.runPython(source, { globals: pyodide.toPy({ __name__: "__main__", ...names }) });
+    return value.toJs({ dict_converter: Object.fromEntries });
+}"""
+"""Runs a program on the JavaScript stack, where Python cannot be suspended."""
+
+HANDSHAKES = 0.1
+"""The share of carriers that are cut before they carry a session."""
 
 
-def test_sockets_survive_cuts_in_the_middle_of_transfers(open_python, proxy, start_proxy):
-    behind = start_proxy("--origin", proxy.url)
-    chance = random.Random(1)
-    cuts = [Cut(after=chance.randrange(20_000, 3_000_000)) for _ in range(12)]
-    page = open_python(install=False)
-    source = """
-import asyncio, hashlib, socket
-import pynet_browser
-await pynet_browser.install(url, token=token)
+def random_cuts(
+    seed: int, count: int, mean: int, ways: Sequence[Way | None] = ("up", "down")
+) -> Iterator[Cut]:
+    """Cuts after ``mean`` bytes in either direction, on average, and some during the handshake."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        if chance.random() < HANDSHAKES:
+            cut = chance.choice(list(HANDSHAKE.values()))
+        else:
+            size = int(chance.expovariate(1 / mean))
+            cut = Cut(after=size, way=chance.choice(ways), behind_head=True)
+        yield replace(cut, gently=chance.random() < 0.5)
 
-async def download():
-    digest = hashlib.sha256()
-    with socket.create_connection(tuple(big), 60) as connection:
-        while piece := connection.recv(100_000):
-            digest.update(piece)
-            await asyncio.sleep(0)
-    return digest.hexdigest()
 
-async def upload():
-    with socket.create_connection(tuple(sink), 60) as connection:
-        for start in range(0, size, 1_000_000):
-            connection.sendall(data[start : start + 1_000_000])
-            await asyncio.sleep(0)
-        connection.shutdown(socket.SHUT_WR)
-        return connection.recv(64, socket.MSG_WAITALL).decode()
+@pytest.fixture(scope="module")
+def behind(start_proxy, proxy):
+    """A proxy that pages reach through relays."""
+    return start_proxy("--origin", proxy.url)
 
-async def converse():
-    with socket.create_connection(tuple(echo), 60) as connection:
-        for number in range(300):
-            message = f"message {number}".encode()
-            connection.sendall(message)
-            assert connection.recv(100, socket.MSG_PEEK)
-            answer = connection.recv(len(message), socket.MSG_WAITALL)
-            assert answer == message
-            await asyncio.sleep(0)
-    return "done"
 
-data = b"".join(number.to_bytes(4, "little") for number in range(size // 4))
-results = await asyncio.gather(download(), upload(), converse())
-[results, pynet_browser.status().reconnects]
-"""
-    with (
-        Source(SIZE) as down,
-        HashAtEnd() as up,
-        Echo() as echo,
-        Relay(behind.address, cuts) as relay,
-    ):
-        results, reconnects = page.run(
-            source,
-            timeout=100,
+@pytest.fixture
+def exchange(open_python, behind):
+    """``exchange(program, relay, ahead=…)`` runs it in a page behind the relay; also tells the carrier."""
+    pages = []
+
+    def run(program, relay, *, ahead, total=TOTAL, synchronous=False, timeout):
+        page = open_python(install=False)
+        pages.append(page)
+        page.run(
+            "import pynet_browser; await pynet_browser.install(url, token=token); None",
             url=f"ws://127.0.0.1:{relay.port}/pynet",
             token=behind.token,
-            big=down.address,
-            sink=up.address,
-            echo=echo.address,
-            size=SIZE,
         )
-        count = relay.cuts
+        with Exchange(total, ahead) as peer:
+            names = {"peer": peer.address, "sockets": SOCKETS, "size": total, "ahead": ahead}
+            if synchronous:
+                result = page.page.evaluate(SYNCHRONOUS, [program, names])
+            else:
+                result = page.run(program, timeout=timeout, **names)
+            assert peer.accepted == SOCKETS
+        return result, page.run("import pynet_browser; pynet_browser.status().carrier")
+
+    yield run
+    for page in pages:
         page.close()
-    digest = hashlib.sha256(pattern(SIZE)).hexdigest()
-    assert results == [digest, digest, "done"]
-    assert count >= 5
-    assert reconnects == count
+
+
+@pytest.mark.timeout(240)
+def test_a_thousand_cuts_lose_and_repeat_nothing(exchange, behind):
+    # So little is under way at once that the transfer lasts for all of them.
+    cuts = random_cuts(1, 1000, mean=50_000)
+    with Relay(behind.address, cuts, rate=RATE) as relay:
+        result, _ = exchange(WAITING, relay, ahead=16 * 1024, timeout=220)
+    assert result["digests"] == digests(SOCKETS, TOTAL)
+    assert relay.cuts == 1000
+
+
+def test_what_waits_for_the_next_carrier_stays_within_its_bound(exchange, behind):
+    cuts = random_cuts(2, 100, mean=500_000)
+    with Relay(behind.address, cuts, rate=2 * RATE) as relay:
+        result, _ = exchange(WAITING, relay, ahead=TOTAL, timeout=110)
+    assert result["digests"] == digests(SOCKETS, TOTAL)
+    assert relay.cuts == 100
+    # The windows have opened, and one message may go beyond.
+    assert 4 * MIB < result["held"] <= REPLAY + MIB
+
+
+def test_cuts_lose_and_repeat_nothing_where_only_http_gets_through(exchange, behind):
+    # One connection brings most of what comes down, another takes most of what goes up; an answer comes whole
+    # or not at all.
+    cuts = random_cuts(3, 150, mean=150_000, ways=[None])
+    with HttpOnly(behind.address) as network, Relay(network.address, cuts, rate=RATE) as relay:
+        result, carrier = exchange(WAITING, relay, ahead=4 * 1024, total=TOTAL // 4 & ~3, timeout=110)
+    assert result["digests"] == digests(SOCKETS, TOTAL // 4 & ~3)
+    assert carrier == "HTTP"
+    assert relay.cuts >= 100  # where one connection is cut the page lets go of the other
+
+
+def test_cuts_lose_and_repeat_nothing_where_python_waits_by_synchronous_requests(exchange, behind):
+    # An exchange comes whole or not at all.
+    cuts = random_cuts(4, 100, mean=100_000)
+    with Relay(behind.address, cuts, rate=RATE) as relay:
+        result, _ = exchange(
+            SELECTING, relay, ahead=4 * 1024, total=TOTAL // 8 & ~3, synchronous=True, timeout=110
+        )
+    assert result["digests"] == digests(SOCKETS, TOTAL // 8 & ~3)
+    assert relay.cuts == 100

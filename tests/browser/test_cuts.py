@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import pytest
 
 from tests.beside import Beside
-from tests.cuts import HANDSHAKE, Cut
+from tests.cuts import HANDSHAKE, Cut, Way
 from tests.page_python import PageError
 from tests.peers import Recorder, TcpPeer, chunks, pattern
 from tests.relay import Relay
@@ -145,9 +145,10 @@ def test_a_carrier_that_is_frozen_is_given_up_and_replaced(page, install, start_
 
 def test_connects_are_made_once_each_however_their_carriers_are_cut(page, install, behind, echo_server):
     chance = random.Random(5)
+    ways: list[Way] = ["up", "down"]
     cuts = [
         Cut(after=chance.randrange(GREETING, 2 * GREETING), way=way, behind_head=True)
-        for way in ["up", "down"] * CONNECTS
+        for way in ways * CONNECTS
     ]
     source = """
 import socket

@@ -1,0 +1,111 @@
+"""Who leaves a page frees the sockets that it had at hosts: at once, not when the proxy has waited for it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.http_only import HttpOnly
+from tests.peers import TcpPeer, chunks
+
+SOON = 5.0
+"""Seconds; the proxy would wait for a minute."""
+
+
+class Deserted(TcpPeer):
+    """Waits for the end of each of its connections."""
+
+    def __init__(self):
+        super().__init__()
+        self._left = threading.Semaphore(0)
+
+    def serve(self, connection):
+        try:
+            for _ in chunks(connection):
+                pass
+        finally:
+            self._left.release()
+
+    def lost(self, count: int) -> bool:
+        """Whether so many connections end soon."""
+        return all(self._left.acquire(timeout=SOON) for _ in range(count))
+
+
+CONNECT = """
+import builtins, socket
+import pynet_browser
+await pynet_browser.install(url, token=token)
+builtins.connections = [socket.create_connection((host, port), 30) for _ in range(3)]
+pynet_browser.status().carrier
+"""
+
+LEAVE = {
+    "reloads": lambda page: page.reload(),
+    "goes elsewhere": lambda page: page.goto("about:blank"),
+    "is closed": lambda page: page.close(),
+}
+
+WORKER = """
+addEventListener("message", async ({ data: { pyodideUrl, wheel, source, names } }) => {
+    try {
+        const { loadPyodide } = await import(pyodideUrl + "pyodide.mjs");
+        const pyodide = await loadPyodide({ indexURL: pyodideUrl });
+        await pyodide.loadPackage(wheel);
+        const globals = pyodide.toPy({ __name__: "__main__", ...names });
+        postMessage({ value: await pyodide.runPythonAsync(source, { globals }) });
+    } catch (error) {
+        postMessage({ error: String(error) });
+    }
+});
+"""
+
+START_WORKER = """async ([program, task]) => {
+    const url = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
+    globalThis.worker = new Worker(url, { type: "module" });
+    const answer = new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
+    worker.postMessage(task);
+    return await answer;
+}"""
+
+
+@pytest.fixture(scope="module")
+def behind(start_proxy, proxy):
+    return start_proxy("--origin", proxy.url)
+
+
+@pytest.fixture
+def peer():
+    with Deserted() as peer:
+        yield peer
+
+
+@pytest.mark.parametrize("carrier", ["WebSocket", "HTTP"])
+@pytest.mark.parametrize("way", LEAVE)
+def test_a_page_that_is_left_frees_its_sockets(open_python, behind, peer, carrier, way):
+    python = open_python(install=False)
+    with HttpOnly(behind.address) as network:
+        through = behind if carrier == "WebSocket" else network
+        url = f"ws://127.0.0.1:{through.port}/pynet"
+        assert python.run(CONNECT, url=url, token=behind.token, host=peer.host, port=peer.port) == carrier
+        LEAVE[way](python.page)
+        assert peer.lost(3)
+        python.close()
+
+
+@pytest.mark.parametrize("way", [*LEAVE, "ends its worker"])
+def test_a_worker_that_is_ended_frees_its_sockets(open_python, proxy, wheel, peer, way):
+    python = open_python(install=False)
+    task = {
+        "pyodideUrl": f"{proxy.url}/pyodide/",
+        "wheel": f"{proxy.url}/dist/{wheel.name}",
+        "source": CONNECT,
+        "names": {"url": proxy.ws_url, "token": proxy.token, "host": peer.host, "port": peer.port},
+    }
+    assert python.page.evaluate(START_WORKER, [WORKER, task]) == {"value": "WebSocket"}
+    if way in LEAVE:
+        LEAVE[way](python.page)
+    else:
+        python.page.evaluate("worker.terminate()")
+    assert peer.lost(3)
+    python.close()

@@ -115,6 +115,20 @@ class ServerProcess:
                 self._process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def tell_to_stop(self) -> None:
+        """Sends the signal that ends the process, and does not wait until it has ended."""
+        if self._process is not None:
+            self._process.send_signal(self.stop_signal)
+
+    def status(self, timeout: float) -> int:
+        """The exit status of the process, which must end in time.
+
+        Raises:
+            subprocess.TimeoutExpired: It has not ended after ``timeout`` seconds.
+        """
+        assert self._process is not None
+        return self._process.wait(timeout)
+
     def kill(self) -> None:
         """Ends the process as a crash would: it does nothing more, not even close its connections itself."""
         if self._process is not None:

@@ -132,26 +132,25 @@ class Relay:
     # ── In its thread ──────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        accepting = asyncio.create_task(self._accept_all())
+        self._loop.add_reader(self._listener, self._accept)
         await self._stop.wait()
-        accepting.cancel()
-        await asyncio.gather(accepting, return_exceptions=True)
+        self._loop.remove_reader(self._listener)
         self._listener.close()
         await self._cut(gently=False)
 
-    async def _accept_all(self) -> None:
-        while True:
-            end, _ = await self._loop.sock_accept(self._listener)
-            if not self._admits:
-                _reset(end)
-                self._count(refused=1)
-                continue
-            connection = _Connection(end, Meter(next(self._cuts, None)), self._new_line)
-            if self._frozen:
-                connection.flowing.clear()
-            self._connections.add(connection)
-            connection.task = asyncio.create_task(self._relay(connection))
-            self._count(accepted=1)
+    def _accept(self) -> None:
+        end, _ = self._listener.accept()
+        if not self._admits:
+            _reset(end)
+            self._count(refused=1)
+            return
+        end.setblocking(False)
+        connection = _Connection(end, Meter(next(self._cuts, None)), self._new_line)
+        if self._frozen:
+            connection.flowing.clear()
+        self._connections.add(connection)
+        connection.task = self._loop.create_task(self._relay(connection))
+        self._count(accepted=1)
 
     async def _relay(self, connection: _Connection) -> None:
         was_cut = await connection.run(self._target)

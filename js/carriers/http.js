@@ -5,6 +5,8 @@
  * @module
  */
 
+import { FRAME_HEADER, LAYOUTS, MESSAGE_HEADER, viewOf } from "../wire.js";
+
 /** How long (ms) an answer may be held back; the proxy allows no more. */
 export const WAIT_MAX = 25_000;
 
@@ -22,6 +24,10 @@ const LENGTH_MAX = ANSWER_MAX + (2 << 20);
 
 /** Answers with these statuses are messages; any other is not our proxy's. */
 export const STATUSES = new Set([200, 400, 403]);
+
+/** What an answer of our proxy begins with: a short message that is not numbered. */
+const FIRST_MAX = 4096;
+const FIRST_KINDS = new Set(["welcome", "refused", "goaway"].map((type) => LAYOUTS[type].kind));
 
 const MEDIA_TYPE = "text/plain";
 
@@ -49,8 +55,19 @@ export function exchangeNow(url, body) {
   if (inWorker) request.responseType = "arraybuffer";
   else request.overrideMimeType("text/plain; charset=x-user-defined");
   request.send(/** @type {Uint8Array<ArrayBuffer>} */ (body));
-  if (!STATUSES.has(request.status)) throw new Error(`HTTP status ${request.status}`);
-  return inWorker ? new Uint8Array(request.response) : bytesOf(request.responseText);
+  return ours(request.status, inWorker ? new Uint8Array(request.response) : bytesOf(request.responseText));
+}
+
+/**
+ * The answer, if it is our proxy's: gateways and portals answer too, with pages for people.
+ * @param {number} status @param {Uint8Array} answer
+ * @throws {Error} it is somebody else's
+ */
+function ours(status, answer) {
+  if (!STATUSES.has(status)) throw new Error(`HTTP status ${status}`);
+  const long = answer.length >= MESSAGE_HEADER + FRAME_HEADER;
+  if (long && viewOf(answer).getUint32(0) <= FIRST_MAX && FIRST_KINDS.has(answer[MESSAGE_HEADER])) return answer;
+  throw new Error(`HTTP status ${status} with an answer that is no proxy's`);
 }
 
 /** What x-user-defined made of bytes: those from 0x80 on are at U+F780 (Encoding §14.5). @param {string} text */
@@ -187,7 +204,7 @@ export async function contentOf(response) {
   const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return joined(pieces);
+    if (done) return ours(response.status, joined(pieces));
     length += value.length;
     if (length > LENGTH_MAX) throw new Error("its answer has no end");
     pieces.push(value);

@@ -120,7 +120,7 @@ class BareRequest(Peer):
         self.process = process
         self.page = page
 
-    def measure(self, what: str, service: str, options: dict[str, Any]) -> Sample:
+    def measure(self, what: str, _service: str, options: dict[str, Any]) -> Sample:
         if what != "ping":
             raise UnsupportedError
         call = "([url, options]) => bareRequest.ping(url, options)"

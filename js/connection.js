@@ -384,12 +384,9 @@ export class Connection {
         this.#receive(line, message);
       }
     } catch (error) {
-      if (error instanceof ProtocolError && !line.welcomed && line.kind !== "WebSocket") {
-        if (line.kind === "HTTP") this.#lost(line, "the answer is not a proxy's");
-      } else {
-        this.#broken(/** @type {Error} */ (error));
-        if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
-      }
+      if (line.kind === "exchange" && !line.welcomed && error instanceof ProtocolError) return; // not our proxy's answer
+      this.#broken(/** @type {Error} */ (error));
+      if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
     }
     this.#arm();
   }

@@ -38,6 +38,7 @@ class Relay:
         accepted: how many connections it has taken.
         cuts: how many of them it has cut.
         refused: how many it has cut at once, while it let nobody in.
+        up: how many bytes it has passed on to its target.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Relay:
         self.host: str
         self.port: int
         self.host, self.port = self._listener.getsockname()
-        self.accepted = self.cuts = self.refused = 0
+        self.accepted = self.cuts = self.refused = self.up = 0
         self._target = target
         self._cuts = iter(cuts)
         self._new_line = functools.partial(_Line, latency, rate)
@@ -145,7 +146,7 @@ class Relay:
             self._count(refused=1)
             return
         end.setblocking(False)
-        connection = _Connection(end, Meter(next(self._cuts, None)), self._new_line)
+        connection = _Connection(end, Meter(next(self._cuts, None)), self._new_line, self._count_up)
         if self._frozen:
             connection.flowing.clear()
         self._connections.add(connection)
@@ -157,12 +158,16 @@ class Relay:
         self._connections.discard(connection)
         self._count(cuts=int(was_cut and not self._stop.is_set()))
 
-    def _count(self, *, accepted: int = 0, cuts: int = 0, refused: int = 0) -> None:
+    def _count(self, *, accepted: int = 0, cuts: int = 0, refused: int = 0, up: int = 0) -> None:
         with self._changed:
             self.accepted += accepted
             self.cuts += cuts
             self.refused += refused
+            self.up += up
             self._changed.notify_all()
+
+    def _count_up(self, size: int) -> None:
+        self._count(up=size)
 
     async def _cut(self, gently: bool) -> None:
         connections = list(self._connections)
@@ -186,12 +191,19 @@ class _Connection:
 
     task: asyncio.Task[None]
 
-    def __init__(self, end: socket.socket, meter: Meter, new_line: Callable[[], _Line]) -> None:
+    def __init__(
+        self,
+        end: socket.socket,
+        meter: Meter,
+        new_line: Callable[[], _Line],
+        passed_up: Callable[[int], None],
+    ) -> None:
         self.flowing = asyncio.Event()
         self.flowing.set()
         self._ends = [end]
         self._meter = meter
         self._new_line = new_line
+        self._passed_up = passed_up
         self._was_cut = self._gently = False
         self._running: asyncio.Task[None] | None = None
 
@@ -234,6 +246,8 @@ class _Connection:
             await self.flowing.wait()
             allowed = self._meter.allowed(way, data)
             await loop.sock_sendall(sink, data[:allowed])
+            if way == "up":
+                self._passed_up(allowed)
             if allowed < len(data):
                 self.cut(self._meter.gently)
                 return

@@ -173,8 +173,10 @@ async def _serve(config: Config) -> None:
 
 async def _drain(sessions: Sessions, longest: float, hurry: asyncio.Event) -> None:
     """Waits until pages are done with their sockets, at most so many seconds, or until told to hurry."""
+    if not longest:
+        return  # an exchange that is told of it ends, and could not be told of the session's end
     sessions.drain()
-    if sessions.idle or not longest:
+    if sessions.idle:
         return
     what = f"pages to finish (open sockets: {sessions.sockets})"
     print(f"Waiting up to {longest:g} s for {what}. Ctrl-C stops at once.", flush=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.beside import Beside
 from tests.page_python import PageError
+from tests.relay import Relay
 
 
 def failing(python, source, **names):
@@ -135,11 +137,31 @@ kind
     assert echo_server.accepted == 0
 
 
+# ── Where Python cannot be suspended ──────────────────────────────────────────────────────────────────────
+
+REQUEST = 500
+"""Bytes of a browser's request at least; nothing else is so long here."""
+
+SYNCHRONOUS = "source => pyodide.runPython(source)"
+"""Runs Python on the JavaScript stack, which cannot be set aside."""
+
+
+@pytest.fixture(scope="module")
+def suspending(open_python, proxy):
+    """Python whose blocking calls wait by suspending it, or not at all."""
+    page = open_python(install=False)
+    page.run(
+        "import pynet_browser; await pynet_browser.install(url, token=token, blocking='jspi'); None",
+        url=proxy.ws_url,
+        token=proxy.token,
+    )
+    return page
+
+
 @pytest.mark.parametrize("operation", ["connect", "recv", "sendall", "select", "getaddrinfo"])
-def test_waiting_where_python_cannot_be_suspended_is_an_error_and_no_harm(python, echo_server, operation):
-    """runPython runs Python on the JavaScript stack, which cannot be set aside."""
+def test_waiting_is_an_error_and_no_harm_where_only_suspending_is_wanted(suspending, echo_server, operation):
     arguments = f"({echo_server.host!r}, {echo_server.port})"
-    python.run(
+    suspending.run(
         f"""
 import builtins, socket
 builtins.connection = socket.create_connection({arguments}, 10)
@@ -154,8 +176,8 @@ None
         "select": "select.select([connection], [], [], 5)",
         "getaddrinfo": "socket.getaddrinfo('localhost', 80)",
     }
-    found = python.page.evaluate(
-        """source => pyodide.runPython(source)""",
+    found = suspending.page.evaluate(
+        SYNCHRONOUS,
         f"""
 import pynet_browser, select, socket
 try:
@@ -169,7 +191,7 @@ except OSError as error:
     assert found == expected
     # The interpreter lives, and so does what needs no waiting.
     assert (
-        python.run(f"import socket; socket.create_connection({arguments}, 10).getpeername()[0]")
+        suspending.run(f"import socket; socket.create_connection({arguments}, 10).getpeername()[0]")
         == "127.0.0.1"
     )
 
@@ -186,6 +208,110 @@ None
         host=echo_server.host,
         port=echo_server.port,
     )
-    assert (
-        python.page.evaluate("source => pyodide.runPython(source)", "connection.recv(5).decode()") == "ready"
+    assert python.page.evaluate(SYNCHRONOUS, "connection.recv(5).decode()") == "ready"
+
+
+FAILING = """
+import builtins, errno, time
+start = time.monotonic()
+try:
+    {call}
+    found = "nothing"
+except OSError as error:
+    found = f"{{errno.errorcode.get(error.errno)}} {{error}}"
+builtins.took = time.monotonic() - start
+found
+"""
+
+
+@pytest.fixture
+def waiting(open_python, proxy, start_proxy, tmp_path, echo_server):
+    """A page with an open socket, its proxy, whose grace is a second, and the relay between them."""
+    config = tmp_path / "proxy.toml"
+    config.write_text("grace = 1.0\ndrain = 0.0\n")
+    behind = start_proxy("--origin", proxy.url, "--config", str(config))
+    page = open_python(install=False)
+    with Relay(behind.address) as relay:
+        page.run(
+            """
+            import builtins, socket
+            import pynet_browser
+            await pynet_browser.install(url, token=token)
+            builtins.connection = socket.create_connection((host, port), 10)
+            connection.settimeout(None)
+            None
+            """,
+            url=f"ws://127.0.0.1:{relay.port}/pynet",
+            token=behind.token,
+            host=echo_server.host,
+            port=echo_server.port,
+        )
+        yield page, behind, relay
+        # The interpreter lives, whatever was.
+        assert page.page.evaluate(SYNCHRONOUS, "6 * 7") == 42
+        page.close()
+
+
+def during_the_wait(relay, act):
+    """Does ``act`` as soon as the page waits by a request of its own, which has reached the proxy."""
+    before = relay.up
+
+    def when_it_waits():
+        relay.wait_for(lambda relay: relay.accepted >= 2 and relay.up >= before + REQUEST)
+        act()
+
+    beside = Beside(when_it_waits)
+    beside.start()
+    return beside
+
+
+def test_a_proxy_that_is_killed_fails_a_synchronous_wait_after_the_grace_period(waiting):
+    page, behind, relay = waiting
+    killing = during_the_wait(relay, behind.kill)
+    found = page.page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
+    killing.result()
+    assert found.startswith("ETIMEDOUT")
+    assert page.run("took") < 10
+
+
+def test_a_proxy_that_stops_fails_a_synchronous_wait_and_says_why(waiting):
+    page, behind, relay = waiting
+    stopping = during_the_wait(relay, behind.stop)
+    found = page.page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
+    stopping.result()
+    assert found.startswith("ECONNRESET")
+    assert "the proxy was stopped" in found
+
+
+def test_a_proxy_that_was_restarted_fails_a_synchronous_wait_and_serves_the_next(
+    waiting, start_proxy, proxy, echo_server
+):
+    page, behind, relay = waiting
+    another = start_proxy("--origin", proxy.url, f"--token={behind.token}")
+
+    def restart():
+        relay.redirect(another.address)
+        behind.kill()
+
+    restarting = during_the_wait(relay, restart)
+    found = page.page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
+    restarting.result()
+    assert found.startswith("ECONNRESET")
+    source = f"""
+import socket
+with socket.create_connection(({echo_server.host!r}, {echo_server.port}), 10) as new:
+    new.sendall(b"new")
+    answer = new.recv(3, socket.MSG_WAITALL).decode()
+answer
+"""
+    assert page.page.evaluate(SYNCHRONOUS, source) == "new"
+
+
+def test_a_timeout_holds_where_no_proxy_answers(waiting):
+    page, behind, _ = waiting
+    behind.kill()
+    found = page.page.evaluate(
+        SYNCHRONOUS, FAILING.format(call="connection.settimeout(0.3); connection.recv(1)")
     )
+    assert "timed out" in found
+    assert 0.3 <= page.run("took") < 2

@@ -217,7 +217,8 @@ export class Connection {
     try {
       const greeting = this.session.greeting(this.#token, this.#agent, { wait: Math.ceil(wait), limit: ANSWER_MAX });
       const messages = this.session.link.outstanding(BODY_MAX);
-      answer = exchangeNow(exchangeAddress(this.url), joined([greeting, ...messages]));
+      const longest = Math.ceil(wait) + ATTEMPT_TIME;
+      answer = exchangeNow(exchangeAddress(this.url), joined([greeting, ...messages]), longest);
     } catch (error) {
       if (error instanceof RangeError) this.#refuse("ENETUNREACH", "unreachable", error.message); // such a token fits nowhere
     }

@@ -43,16 +43,17 @@ export function exchangeAddress(url) {
  * One exchange, during which nothing else happens on this thread.
  * @param {string} url
  * @param {Uint8Array} body
+ * @param {number} [patience] ms after which a worker gives up; a page's own thread may set no timeout
  * @returns {Uint8Array} what came back
  * @throws {Error} no proxy has answered; DOMException if nobody has
  */
-export function exchangeNow(url, body) {
+export function exchangeNow(url, body, patience = 0) {
   const request = new XMLHttpRequest();
   request.open("POST", url, false);
   request.setRequestHeader("Content-Type", MEDIA_TYPE);
   // A page's own thread may set no responseType here (XMLHttpRequest §3.6.9): bytes come as characters.
   const inWorker = !("document" in globalThis);
-  if (inWorker) request.responseType = "arraybuffer";
+  if (inWorker) [request.responseType, request.timeout] = ["arraybuffer", patience];
   else request.overrideMimeType("text/plain; charset=x-user-defined");
   request.send(/** @type {Uint8Array<ArrayBuffer>} */ (body));
   return ours(request.status, inWorker ? new Uint8Array(request.response) : bytesOf(request.responseText));

@@ -6,11 +6,14 @@ import hashlib
 import random
 import socket
 from concurrent.futures import Future
+from contextlib import ExitStack
 
 import pytest
 
 from tests.beside import Beside
+from tests.browser.worker_python import WorkerPython
 from tests.cuts import HANDSHAKE, Cut, Way
+from tests.http_only import HttpOnly
 from tests.page_python import PageError
 from tests.peers import Recorder, TcpPeer, chunks, pattern
 from tests.relay import Relay
@@ -127,10 +130,13 @@ def test_a_cut_of_the_first_handshake_is_no_reason_to_give_up(page, install, beh
         assert page.run(GO_ON)[0] == "after"
 
 
-def test_a_carrier_that_is_frozen_is_given_up_and_replaced(page, install, start_behind, echo_server):
+@pytest.mark.parametrize("carrier", ["WebSocket", "HTTP"])
+def test_a_carrier_that_is_frozen_is_given_up_and_replaced(page, install, start_behind, echo_server, carrier):
     behind = start_behind("keepalive = 1.0")
-    with Relay(behind.address) as relay:
+    with HttpOnly(behind.address) as network, ExitStack() as stack:
+        relay = stack.enter_context(Relay(behind.address if carrier == "WebSocket" else network.address))
         install(relay, behind)
+        assert page.run("import pynet_browser; pynet_browser.status().carrier") == carrier
         page.run(OPEN, host=echo_server.host, port=echo_server.port)
         relay.freeze()
         assert page.run(GO_ON, timeout=15) == ["after", 1]
@@ -138,6 +144,41 @@ def test_a_carrier_that_is_frozen_is_given_up_and_replaced(page, install, start_
         relay.thaw()
         assert page.run(GO_ON) == ["after", 1]
     assert echo_server.accepted == 1
+
+
+def test_a_request_that_is_frozen_is_given_up_in_a_worker(
+    open_python, proxy, wheel, start_behind, echo_server
+):
+    """A page's own thread may set no timeout for a synchronous request, and would wait as long as TCP does."""
+    behind = start_behind()
+    python = open_python(install=False)
+    worker = WorkerPython(python.page, proxy, wheel)
+    with Relay(behind.address) as relay:
+        source = "import pynet_browser; await pynet_browser.install(url, token=token); None"
+        worker.run(source, url=f"ws://127.0.0.1:{relay.port}/pynet", token=behind.token)
+        worker.run(OPEN, host=echo_server.host, port=echo_server.port)
+        worker.run("connection.settimeout(2); None")
+
+        def freeze():
+            relay.wait_for(lambda relay: relay.accepted >= 2)
+            relay.freeze()
+
+        freezing = Beside(freeze)
+        freezing.start()
+        source = """
+try:
+    connection.recv(1)
+except TimeoutError as error:
+    found = str(error)
+found
+"""
+        assert worker.run(source, suspended=False) == "timed out"
+        freezing.result()
+        assert (
+            worker.run("connection.sendall(b'after'); connection.recv(5, 256).decode()", suspended=False)
+            == "after"
+        )
+    python.close()
 
 
 # ── Of a socket ───────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tests.browser.worker_python import WorkerPython
 from tests.http_only import HttpOnly
 from tests.peers import TcpPeer, chunks
 
@@ -46,28 +47,6 @@ LEAVE = {
     "is closed": lambda page: page.close(),
 }
 
-WORKER = """
-addEventListener("message", async ({ data: { pyodideUrl, wheel, source, names } }) => {
-    try {
-        const { loadPyodide } = await import(pyodideUrl + "pyodide.mjs");
-        const pyodide = await loadPyodide({ indexURL: pyodideUrl });
-        await pyodide.loadPackage(wheel);
-        const globals = pyodide.toPy({ __name__: "__main__", ...names });
-        postMessage({ value: await pyodide.runPythonAsync(source, { globals }) });
-    } catch (error) {
-        postMessage({ error: String(error) });
-    }
-});
-"""
-
-START_WORKER = """async ([program, task]) => {
-    const url = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
-    globalThis.worker = new Worker(url, { type: "module" });
-    const answer = new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
-    worker.postMessage(task);
-    return await answer;
-}"""
-
 
 @pytest.fixture(scope="module")
 def behind(start_proxy, proxy):
@@ -96,16 +75,12 @@ def test_a_page_that_is_left_frees_its_sockets(open_python, behind, peer, carrie
 @pytest.mark.parametrize("way", [*LEAVE, "ends its worker"])
 def test_a_worker_that_is_ended_frees_its_sockets(open_python, proxy, wheel, peer, way):
     python = open_python(install=False)
-    task = {
-        "pyodideUrl": f"{proxy.url}/pyodide/",
-        "wheel": f"{proxy.url}/dist/{wheel.name}",
-        "source": CONNECT,
-        "names": {"url": proxy.ws_url, "token": proxy.token, "host": peer.host, "port": peer.port},
-    }
-    assert python.page.evaluate(START_WORKER, [WORKER, task]) == {"value": "WebSocket"}
+    worker = WorkerPython(python.page, proxy, wheel)
+    used = worker.run(CONNECT, url=proxy.ws_url, token=proxy.token, host=peer.host, port=peer.port)
+    assert used == "WebSocket"
     if way in LEAVE:
         LEAVE[way](python.page)
     else:
-        python.page.evaluate("worker.terminate()")
+        worker.terminate()
     assert peer.lost(3)
     python.close()

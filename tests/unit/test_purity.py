@@ -18,6 +18,7 @@ PURE_JAVASCRIPT = [
     "link",
     "window",
     "keepalive",
+    "attempts",
     "errors",
     "queue",
     "names",

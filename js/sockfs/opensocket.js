@@ -288,7 +288,9 @@ class SocketOperations {
       const call = () => new Promise((resolve) => sock.connect(host, port, resolve));
       let error = await call();
       if (!error && sock.pending) {
-        if (sock.socket.state === "connecting") await sock.untilReady(WRITABLE);
+        const { socket } = sock;
+        if (socket.state === "connecting") await sock.untilReady(WRITABLE);
+        if (socket.state === "connecting") return -sock.system.errno.EINTR; // it goes on, as on Linux
         error = await call(); // which tells how it ended
       }
       return error ? -sock.system.numberOf(error.code) : 0;

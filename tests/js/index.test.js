@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
-import { missingParts, open } from "../../js/index.js";
+import { missingParts, open, openNow } from "../../js/index.js";
 import { ERRNO, SystemCalls, fakeModule } from "./emscripten.js";
+import { isSettled } from "./interpreter.js";
 import { HOST, PAGE } from "./line.js";
 import { unnumbered } from "./proxy.js";
 import { URL_OF_PROXY, World } from "./world.js";
@@ -56,6 +57,105 @@ suite("opening the network", () => {
     );
     assert.equal(network.connect(fd, "host.example", 80).error, "ENETDOWN");
     assert.deepEqual([world.webSocket.state, world.clock.timers.size], ["closed", 0]);
+  });
+});
+
+suite("opening the network without waiting for a turn", () => {
+  test("reaches the proxy by one exchange, and is as any other", async (t) => {
+    const world = new World(t).exchanging();
+    const network = openNow(fakeModule(), OPTIONS);
+    assert.deepEqual([network.status().state, network.status().carrier], ["detached", ""]);
+    world.welcome();
+    assert.deepEqual([network.status().state, network.status().carrier], ["attached", "WebSocket"]);
+  });
+
+  test("is refused with the code and the sentence that Python makes its exception of", (t) => {
+    const world = new World(t);
+    const body = unnumbered({ type: "refused", socket: 0, code: "token", message: "because of token" });
+    world.page.answerNow = () => ({ status: 403, body });
+    assert.throws(() => openNow(fakeModule(), OPTIONS), { code: "token", message: "because of token" });
+  });
+
+  test("asks nobody without a proxy", (t) => {
+    const { page } = new World(t);
+    assert.equal(openNow(fakeModule(), { ...OPTIONS, url: "" }).status().state, "local");
+    assert.deepEqual([page.exchanges, page.webSockets], [[], []]);
+  });
+});
+
+suite("an answer that is pending", () => {
+  /** A page that has asked for a name, and what the proxy answers. @param {import("node:test").TestContext} t */
+  async function asking(t) {
+    const page = await installed(t);
+    const pending = page.network.resolve("host.example", "", 4);
+    const { socket } = /** @type {any} */ (page.world.proxy.heard.at(-1));
+    /** @type {import("../../js/wire.js").Frame} */
+    const answer = { type: "resolved", socket, port: 0, canonical: "", addresses: [HOST] };
+    return { ...page, pending, answer };
+  }
+
+  test("is there as soon as it has come, and for all who wait", async (t) => {
+    const { world, pending, answer } = await asking(t);
+    const waiting = [pending.promise, pending.promise];
+    assert.equal(pending.answer, undefined);
+    world.hear(answer);
+    for (const each of [...waiting, pending.promise]) assert.deepEqual((await each).addresses, [HOST]);
+    assert.deepEqual(pending.answer.addresses, [HOST]);
+  });
+
+  test("is waited for by suspending until it has come", async (t) => {
+    const { world, network, pending, answer } = await asking(t);
+    const waiting = network.whenAnswered(pending);
+    assert.equal(await isSettled(waiting), false);
+    world.hear(answer);
+    await waiting;
+    await network.whenAnswered(pending); // and not at all once it is there
+    assert.deepEqual(pending.answer.addresses, [HOST]);
+  });
+
+  test("is waited for no longer when a signal comes, and for the next time all the same", async (t) => {
+    const { world, module, network, pending, answer } = await asking(t);
+    module.Py_EmscriptenSignalBuffer = new Int32Array(1);
+    const before = world.clock.timers.size;
+    const waiting = network.whenAnswered(pending);
+    world.clock.advance(1_000);
+    assert.equal(await isSettled(waiting), false);
+    module.Py_EmscriptenSignalBuffer[0] = 2;
+    world.clock.advance(100);
+    await waiting;
+    assert.deepEqual([pending.answer, world.clock.timers.size], [undefined, before]);
+    module.Py_EmscriptenSignalBuffer[0] = 0;
+    world.hear(answer);
+    await network.whenAnswered(pending);
+    assert.equal(world.clock.timers.size, before);
+  });
+
+  test("is waited for by exchanges where Python cannot be suspended", async (t) => {
+    const { world, module, network, pending, answer } = await asking(t);
+    module.validSuspender.value = false;
+    assert.deepEqual([network.suspends, network.waiting], [false, "xhr"]);
+    world.exchanging().proxy.queue(answer);
+    assert.equal(network.block(pending), true);
+    assert.deepEqual(pending.answer.addresses, [HOST]);
+    const { length } = world.page.exchanges;
+    assert.equal(network.block(pending), true);
+    assert.equal(world.page.exchanges.length, length);
+  });
+
+  test("is waited for no longer when a signal comes, by exchanges too", async (t) => {
+    const { world, module, network, pending } = await asking(t);
+    module.validSuspender.value = false;
+    module.Py_EmscriptenSignalBuffer = new Int32Array([2]);
+    assert.equal(network.block(pending), true); // Python looks why it has ended
+    assert.deepEqual([pending.answer, world.page.exchanges], [undefined, []]);
+  });
+
+  test("cannot be waited for where calls wait by suspending alone", async (t) => {
+    const { world, module, network, pending } = await asking(t);
+    network.system.blocks = "jspi";
+    module.validSuspender.value = false;
+    assert.deepEqual([network.block(pending), network.waiting], [false, "none"]);
+    assert.equal(world.page.exchanges.length, 0);
   });
 });
 

@@ -68,11 +68,11 @@ class Linked {
   }
 }
 
-/** @param {Uint8Array} body @param {string | Uint8Array} part */
+/** @param {Uint8Array} body @param {string | Buffer} part */
 const holds = (body, part) => Buffer.from(body).includes(part);
 
 /** What asks for an answer that may be held back for so long (ms). @param {number} wait */
-const pollOf = (wait) => encodeFrame({ type: "poll", socket: 0, wait, limit: ANSWER_MAX });
+const pollOf = (wait) => Buffer.from(encodeFrame({ type: "poll", socket: 0, wait, limit: ANSWER_MAX }));
 
 suite("the session for new sockets", () => {
   test("is the same for as long as it can be", async (t) => {

@@ -15,6 +15,11 @@ const FRAME_MAX = 2000;
 
 const CARRIERS_MAX = 3;
 
+const EXCHANGES_MAX = 3;
+
+/** How many bytes of messages an exchange may take along, or bring. */
+const LIMITS = [0, 1, 500, 5000, 1e9];
+
 /** @typedef {import("./chance.js").Chance} Chance */
 /** @typedef {import("../../js/wire.js").Message} Message */
 
@@ -109,6 +114,11 @@ class End {
       this.#greeted(message, carrier);
       return;
     }
+    this.take(message, now);
+  }
+
+  /** @param {Message} message @param {number} now */
+  take(message, now) {
     this.link.acknowledge(message.ack);
     if (!message.number) return;
     for (const { body } of this.link.receive(message, now)) {
@@ -153,11 +163,47 @@ class End {
   }
 }
 
+/** A request and its answer, beside all carriers; either may be lost. */
+class Exchange {
+  /** What is under way, and who has sent it. */
+  sender;
+  underWay;
+
+  /** @param {HostileWorld} world @param {number} takes @param {number} brings */
+  constructor(world, takes, brings) {
+    this.world = world;
+    this.brings = brings;
+    this.sender = world.client;
+    this.underWay = { seen: world.client.link.received, messages: world.client.link.outstanding(takes) };
+  }
+
+  /** The request arrives, or the answer; tells whether that was the end. */
+  arrive() {
+    const { client, proxy, now } = this.world;
+    const receiver = this.sender === client ? proxy : client;
+    receiver.link.acknowledge(this.underWay.seen);
+    const reader = new MessageReader();
+    for (const bytes of this.underWay.messages) for (const message of reader.feed(bytes)) receiver.take(message, now);
+    return receiver === client;
+  }
+
+  /** The proxy has heard the request, and answers. */
+  answer() {
+    const { link } = this.world.proxy;
+    this.sender = this.world.proxy;
+    this.underWay = { seen: link.received, messages: link.outstanding(this.brings) };
+  }
+}
+
 /** A session on carriers that deliver late, in crumbs, twice, in any order, or not at all. */
 export class HostileWorld {
   now = 0;
   /** @type {Carrier[]} */
   carriers = [];
+  /** Those that are heard by nobody yet, and those that are to be answered. @type {Exchange[]} */
+  exchanges = [];
+  /** @type {Exchange[]} */
+  held = [];
   #bytesMade = 0;
 
   /** @param {Chance} chance @param {number} replayLimit */
@@ -172,13 +218,14 @@ export class HostileWorld {
   step() {
     const end = this.chance.choice(this.ends);
     this.now += this.chance.choice([0, 1, 50]);
-    const happening = this.chance.integer(0, 99);
+    const happening = this.chance.integer(0, 114);
     if (happening < 30) end.push(this.#data());
     else if (happening < 55) this.#flush(end);
     else if (happening < 92) this.#deliver(happening < 70);
     else if (happening < 95) this.#attach();
     else if (happening < 97) this.#cut();
-    else this.#notice(end);
+    else if (happening < 100) this.#notice(end);
+    else this.#exchange();
     this.check();
   }
 
@@ -215,6 +262,27 @@ export class HostileWorld {
     this.client.greet("hello", carrier);
   }
 
+  /** An exchange begins, goes on, or is lost. */
+  #exchange() {
+    const { chance } = this;
+    const under = this.exchanges.length + this.held.length;
+    if (!under || (under < EXCHANGES_MAX && chance.random() < 0.3)) {
+      this.exchanges.push(new Exchange(this, chance.choice(LIMITS), chance.choice(LIMITS)));
+    } else if (this.held.length && chance.random() < 0.5) {
+      const exchange = this.#any(this.held);
+      exchange.answer();
+      this.exchanges.push(exchange);
+    } else if (this.exchanges.length) {
+      const exchange = this.#any(this.exchanges);
+      if (chance.random() < 0.7 && !exchange.arrive()) this.held.push(exchange);
+    }
+  }
+
+  /** One of these, which is taken from them. @param {Exchange[]} exchanges */
+  #any(exchanges) {
+    return exchanges.splice(this.chance.integer(0, exchanges.length - 1), 1)[0];
+  }
+
   /** A carrier goes, more often than not in the middle of a message. */
   #cut() {
     const alive = this.carriers.filter((carrier) => !carrier.cut);
@@ -241,8 +309,22 @@ export class HostileWorld {
     }
   }
 
-  /** The network behaves from now on: everything arrives. */
+  /** All carriers are lost, and the network behaves from now on, for exchanges alone: everything arrives. */
+  settleByExchanges() {
+    for (const carrier of this.carriers) carrier.lose();
+    for (const end of this.ends) this.#notice(end);
+    for (let round = 0; round < 100; round++) {
+      this.now += 100;
+      const exchange = new Exchange(this, 1e9, 1e9);
+      exchange.arrive();
+      exchange.answer();
+      exchange.arrive();
+    }
+  }
+
+  /** All exchanges are lost, and the network behaves from now on: everything arrives. */
   settle() {
+    this.exchanges = this.held = [];
     for (const end of this.ends) this.#notice(end);
     this.carriers = this.carriers.filter((carrier) => !carrier.cut);
     this.#open();

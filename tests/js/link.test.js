@@ -157,12 +157,14 @@ suite("every byte arrives once and in order whatever carriers do", () => {
     }
   }
 
-  test("after any few steps", () => {
-    for (let seed = 100; seed < 200; seed++) {
-      const world = new HostileWorld(new Chance(seed), 3000);
-      for (let step = 0; step < seed; step++) world.step();
-      world.settle();
-      world.checkEverythingArrived();
-    }
-  });
+  for (const settle of /** @type {const} */ (["settle", "settleByExchanges"])) {
+    test(`after any few steps (${settle})`, () => {
+      for (let seed = 100; seed < 200; seed++) {
+        const world = new HostileWorld(new Chance(seed), 3000);
+        for (let step = 0; step < seed; step++) world.step();
+        world[settle]();
+        world.checkEverythingArrived();
+      }
+    });
+  }
 });

@@ -74,6 +74,17 @@ suite("a proxy that breaks the protocol", () => {
     "a frame that pages send": (world, { id }) => world.proxy.say({ type: "connect", socket: id, family: 4, ...TARGET }),
   };
 
+  /** How it comes to the page. @type {Record<string, (world: World, messages: Uint8Array[]) => void>} */
+  const WAYS = {
+    "": (world, messages) => world.webSocket.deliver(messages),
+    ", byte by byte,": (world, messages) => world.webSocket.deliver(messages, 1),
+    " in an exchange": (world, messages) => {
+      const body = new Uint8Array(Buffer.concat([world.proxy.welcomeAlone(), ...messages]));
+      world.page.answerNow = () => ({ status: 200, body });
+      world.connection.exchange(0);
+    },
+  };
+
   /** A datagram socket that the proxy knows. @param {World} world */
   function datagrams(world) {
     const socket = new DatagramSocket();
@@ -82,11 +93,11 @@ suite("a proxy that breaks the protocol", () => {
   }
 
   for (const [what, make] of Object.entries(WRONG)) {
-    for (const size of [Infinity, 1]) {
-      test(`by ${what}${size === 1 ? ", byte by byte," : ""} ends the session, and harms nothing else`, async (t) => {
+    for (const [way, deliver] of Object.entries(WAYS)) {
+      test(`by ${what}${way} ends the session, and harms nothing else`, async (t) => {
         const world = await World.opened(t);
         const socket = world.connecting();
-        world.webSocket.deliver(make(world, socket), size);
+        deliver(world, make(world, socket));
         assert.equal(socket.takeError()?.code, "ECONNRESET");
         assert.match(socket.reported?.message ?? "", /^the proxy sent what it should not: ./);
         assert.deepEqual([world.lastAside()?.type, world.lastAside()?.code], ["goaway", "protocol"]);
@@ -103,6 +114,19 @@ suite("a proxy that breaks the protocol", () => {
     world.webSocket.deliver([new Uint8Array(20).fill(0xff)]);
     await assert.rejects(opening, { code: "protocol" });
     assert.equal(world.clock.timers.size, 0);
+  });
+
+  test("over HTTP ends the session, which says so", async (t) => {
+    const world = await World.overHTTP(t);
+    const socket = world.connecting();
+    await world.carry();
+    const noise = new Uint8Array(Buffer.concat([world.proxy.welcomeAlone(), new Uint8Array(40).fill(0xff)]));
+    world.page.waiting[0].answer(noise);
+    await world.page.settle();
+    assert.equal(socket.takeError()?.code, "ECONNRESET");
+    world.proxy.exchange(world.page.request.body);
+    assert.deepEqual([world.lastAside()?.type, world.lastAside()?.code], ["goaway", "protocol"]);
+    assert.deepEqual([world.page.waiting.length, world.clock.timers.size], [1, 0]);
   });
 
   test("by resuming another session ends this one", async (t) => {

@@ -1,5 +1,6 @@
 /**
- * A session with many sockets on carriers that do whatever a network may do; link.test.js has bare links on them.
+ * A session with many sockets on carriers that do whatever a network may do, and by exchanges; link.test.js has bare
+ * links on them.
  * @module
  */
 
@@ -120,7 +121,6 @@ class Carrier {
   constructor(world) {
     this.world = world;
     this.toProxy = world.proxy.carrier();
-    this.greetings = world.proxy.greetings.length;
     this.up = Buffer.from(world.session.greeting("token", "agent"));
   }
 
@@ -138,9 +138,10 @@ class Carrier {
   /** @param {number} size */
   deliverUp(size) {
     const { proxy } = this.world;
+    const { length } = proxy.greetings;
     this.toProxy(new Uint8Array(this.up.subarray(0, size)));
     this.up = this.up.subarray(size);
-    if (!this.greeted && proxy.greetings.length > this.greetings) {
+    if (!this.greeted && proxy.greetings.length > length) {
       this.greeted = true;
       this.answer(proxy.welcome());
     }
@@ -201,7 +202,7 @@ class World {
   step() {
     const { chance, carrier } = this;
     this.clock += chance.choice([0, 0.5, 20]);
-    const happening = chance.integer(0, 99);
+    const happening = chance.integer(0, 103);
     if (happening < 30) chance.choice(this.clients).work(chance);
     else if (happening < 45) for (const host of this.hosts.values()) host.work(chance.integer(1, PIECE_MAX));
     else if (happening < 55) this.flush();
@@ -209,7 +210,25 @@ class World {
     else if (happening < 95) carrier.deliverDown(chance.choice([1, 7, 50, 1e6]));
     else if (happening < 97) this.repeat();
     else if (happening < 99) this.cut();
-    else this.session.flush();
+    else if (happening < 100) this.session.flush();
+    else this.exchange();
+  }
+
+  /** One exchange, beside the carrier if there is one; when it is lost the carrier is given up. */
+  exchange() {
+    const { chance, session, proxy } = this;
+    const limit = chance.choice([0, 500, 5000, 1e6]);
+    const greeting = session.greeting("token", "agent", { wait: 0, limit });
+    const request = Buffer.concat([greeting, ...session.link.outstanding(chance.choice([500, 5000, 1e6]))]);
+    const [heard, answered] = [chance.random() < 0.8, chance.random() < 0.8];
+    const answer = heard && proxy.exchange(new Uint8Array(request));
+    if (!answer || !answered) {
+      this.cut();
+      return;
+    }
+    const [welcome, ...messages] = new MessageReader().feed(answer);
+    session.exchanged(framesOf(welcome.body).next().value ?? assert.fail());
+    for (const message of messages) assert.deepEqual([...session.receive(message)], []);
   }
 
   flush() {
@@ -249,7 +268,7 @@ class World {
   }
 }
 
-suite("many sockets over carriers that are cut, deliver crumbs, and repeat themselves", () => {
+suite("many sockets over carriers that are cut, deliver crumbs, and repeat themselves, and exchanges", () => {
   for (let seed = 1; seed <= 12; seed++) {
     test(`every byte arrives once and in order, and every end behind it (chance ${seed})`, () => {
       const world = new World(new Chance(seed));

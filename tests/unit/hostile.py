@@ -26,6 +26,10 @@ FRAME_MAX = 2000
 """Longest data pushed at once."""
 
 CARRIERS_MAX = 3
+EXCHANGES_MAX = 3
+
+LIMITS = (0, 1, 500, 5000, 10**9)
+"""How many bytes of messages an exchange may take along, or bring."""
 
 
 class Pipe:
@@ -95,16 +99,17 @@ class End:
     def receive(self, message: Message, carrier: Carrier, now: float) -> None:
         """Take in a message: a greeting if the carrier is new here."""
         if carrier in self.carriers:
-            self.link.acknowledge(message.ack)
-            if message.number:
-                for each in self.link.receive(message, now):
-                    self._deliver(each)
+            self.take(message, now)
         else:
             self._greeted(message, carrier)
 
-    def _deliver(self, message: Message) -> None:
-        frames = frames_of(message.body)
-        self.delivered += [bytes(frame.data) for frame in frames if isinstance(frame, Data)]
+    def take(self, message: Message, now: float) -> None:
+        """Take in a message that is no greeting."""
+        self.link.acknowledge(message.ack)
+        if message.number:
+            for each in self.link.receive(message, now):
+                frames = frames_of(each.body)
+                self.delivered += [bytes(frame.data) for frame in frames if isinstance(frame, Data)]
 
     def _greeted(self, message: Message, carrier: Carrier) -> None:
         (greeting,) = frames_of(message.body)
@@ -133,6 +138,31 @@ class End:
                 self.carriers[-1].pipe_from(self).send(self.link.replay())
 
 
+class Exchange:
+    """A request and its answer, beside all carriers; either may be lost."""
+
+    def __init__(self, client: End, proxy: End, takes: int, brings: int) -> None:
+        self.client, self.proxy, self.brings = client, proxy, brings
+        self.sender = client
+        self.under_way = client.link.received, client.link.outstanding(takes)
+
+    def arrive(self, now: float) -> bool:
+        """The request arrives, or the answer; tells whether that was the end."""
+        receiver = self.proxy if self.sender is self.client else self.client
+        seen, messages = self.under_way
+        receiver.link.acknowledge(seen)
+        reader = MessageReader()
+        for piece in messages:
+            for message in reader.feed(bytes(piece)):
+                receiver.take(message, now)
+        return receiver is self.client
+
+    def answer(self) -> None:
+        """The proxy has heard the request, and answers."""
+        self.sender = self.proxy
+        self.under_way = self.proxy.link.received, self.proxy.link.outstanding(self.brings)
+
+
 class HostileWorld:
     """A session on carriers that deliver late, in crumbs, twice, in any order, or not at all."""
 
@@ -143,13 +173,17 @@ class HostileWorld:
         self.ends = (self.client, self.proxy)
         self.client.link.peer_replay = self.proxy.link.peer_replay = replay_limit
         self.carriers: list[Carrier] = []
+        self.exchanges: list[Exchange] = []
+        """Those of which a request or an answer is under way."""
+        self.held: list[Exchange] = []
+        """Those that are to be answered."""
         self._bytes_made = 0
 
     def step(self) -> None:
         """One thing happens."""
         end = self.chance.choice(self.ends)
         self.now += self.chance.choice((0, 0.001, 0.05))
-        happening = self.chance.randrange(100)
+        happening = self.chance.randrange(115)
         if happening < 30:
             end.push(self._data())
         elif happening < 55:
@@ -160,8 +194,10 @@ class HostileWorld:
             self._attach()
         elif happening < 97:
             self._cut()
-        else:
+        elif happening < 100:
             self._notice(end)
+        else:
+            self._exchange()
         self.check()
 
     def _data(self) -> bytes:
@@ -189,6 +225,21 @@ class HostileWorld:
             self.carriers.append(Carrier(self.client, self.proxy))
             self.client.hello(self.carriers[-1])
 
+    def _exchange(self) -> None:
+        """An exchange begins, goes on, or is lost."""
+        under_way = len(self.exchanges) + len(self.held)
+        if not under_way or (under_way < EXCHANGES_MAX and self.chance.random() < 0.3):
+            takes, brings = self.chance.choice(LIMITS), self.chance.choice(LIMITS)
+            self.exchanges.append(Exchange(self.client, self.proxy, takes, brings))
+        elif self.held and self.chance.random() < 0.5:
+            exchange = self.held.pop(self.chance.randrange(len(self.held)))
+            exchange.answer()
+            self.exchanges.append(exchange)
+        elif self.exchanges:
+            exchange = self.exchanges.pop(self.chance.randrange(len(self.exchanges)))
+            if self.chance.random() < 0.7 and not exchange.arrive(self.now):
+                self.held.append(exchange)
+
     def _cut(self) -> None:
         """A carrier goes, more often than not in the middle of a message."""
         alive = [carrier for carrier in self.carriers if not carrier.cut]
@@ -211,8 +262,23 @@ class HostileWorld:
             assert kept <= end.link.replay_limit + FRAME_MAX + 200
             assert end.link.buffered - kept <= end.link.peer_replay + FRAME_MAX + 200
 
+    def settle_by_exchanges(self) -> None:
+        """All carriers are lost, and the network behaves from now on, for exchanges alone."""
+        for carrier in self.carriers:
+            carrier.lose()
+        for end in self.ends:
+            self._notice(end)
+        for _ in range(100):
+            self.now += 0.1
+            exchange = Exchange(self.client, self.proxy, 10**9, 10**9)
+            exchange.arrive(self.now)
+            exchange.answer()
+            exchange.arrive(self.now)
+        self.check()
+
     def settle(self) -> None:
-        """The network behaves from now on: everything arrives."""
+        """All exchanges are lost, and the network behaves from now on: everything arrives."""
+        self.exchanges, self.held = [], []
         for end in self.ends:
             self._notice(end)
         self.carriers = [carrier for carrier in self.carriers if not carrier.cut]

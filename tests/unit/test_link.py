@@ -143,12 +143,15 @@ def test_every_byte_arrives_once_and_in_order_whatever_carriers_do(seed, replay_
 
 
 @settings(max_examples=20)
-@given(st.randoms(use_true_random=False), st.integers(0, 150))
-def test_every_byte_arrives_after_any_few_steps(chance, steps):
+@given(st.randoms(use_true_random=False), st.integers(0, 150), st.booleans())
+def test_every_byte_arrives_after_any_few_steps(chance, steps, by_exchanges):
     world = HostileWorld(chance, 3000)
     for _ in range(steps):
         world.step()
-    world.settle()
+    if by_exchanges:
+        world.settle_by_exchanges()
+    else:
+        world.settle()
     assert_everything_arrived(world)
 
 

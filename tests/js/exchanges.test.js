@@ -87,12 +87,13 @@ suite("opening by an exchange", () => {
 });
 
 suite("an exchange beside a WebSocket", () => {
-  test("says how long its answer may be held back, in whole milliseconds", async (t) => {
+  test("says how long its answer may be held back, in whole milliseconds, and gives up 10 s later", async (t) => {
     const world = await besideWebSocket(t);
     world.connection.exchange(99.5);
     const [[hello, poll]] = world.lastExchange();
     assert.deepEqual([hello.session, hello.token], ["s-17", "secret"]);
     assert.deepEqual([poll.wait, poll.limit], [100, ANSWER_MAX]);
+    assert.equal(world.page.exchanges[0].timeout, 10_100);
   });
 
   test("takes along what was not acknowledged, and nothing arrives twice", async (t) => {

@@ -273,10 +273,11 @@ suite("a synchronous exchange", () => {
 
     test(`brings every byte as it was sent, on a ${thread}`, (t) => {
       const page = pageThat(t, () => ({ status: 200, body: ANSWER }));
-      assert.deepEqual(exchangeNow(ADDRESS, messageOf(100)), ANSWER);
-      assert.deepEqual(page.exchanges, [
-        { method: "POST", url: ADDRESS, headers: { "Content-Type": "text/plain" }, body: messageOf(100) },
-      ]);
+      const body = messageOf(100);
+      assert.deepEqual(exchangeNow(ADDRESS, body, 5_000), ANSWER);
+      const headers = { "Content-Type": "text/plain" };
+      const timeout = thread === "worker" ? 5_000 : 0; // a page's own thread cannot give up
+      assert.deepEqual(page.exchanges, [{ method: "POST", url: ADDRESS, headers, timeout, body }]);
     });
 
     test(`takes a refusal for an answer, on a ${thread}`, (t) => {

@@ -169,6 +169,7 @@ class FakeXMLHttpRequest {
   response = new ArrayBuffer(0);
   responseText = "";
   #responseType = "";
+  #timeout = 0;
   #asCharacters = false;
   /** @type {Record<string, string>} */
   #headers = {};
@@ -191,8 +192,18 @@ class FakeXMLHttpRequest {
   }
 
   set responseType(/** @type {string} */ type) {
-    if ("document" in globalThis) throw new DOMException("a page's own thread", "InvalidAccessError");
+    this.#onlyInWorkers();
     this.#responseType = type;
+  }
+
+  set timeout(/** @type {number} */ milliseconds) {
+    this.#onlyInWorkers();
+    this.#timeout = milliseconds;
+  }
+
+  /** XMLHttpRequest §3.6. */
+  #onlyInWorkers() {
+    if ("document" in globalThis) throw new DOMException("a page's own thread", "InvalidAccessError");
   }
 
   /** @param {string} type */
@@ -203,7 +214,7 @@ class FakeXMLHttpRequest {
   /** @param {Uint8Array} body */
   send(body) {
     const [method, url] = this.#opened;
-    this.page.exchanges.push({ method, url, headers: this.#headers, body });
+    this.page.exchanges.push({ method, url, headers: this.#headers, timeout: this.#timeout, body });
     const answer = this.page.answerNow(body);
     if (!answer) throw new DOMException(`Failed to load '${url}'.`, "NetworkError");
     this.status = answer.status;
@@ -222,7 +233,7 @@ export class Page {
   webSockets = [];
   /** All that were ever made, oldest first. @type {FakeRequest[]} */
   requests = [];
-  /** Synchronous requests, oldest first. @type {{method: string, url: string, headers: object, body: Uint8Array}[]} */
+  /** Synchronous requests, oldest first. @type {{method: string, url: string, headers: object, timeout: number, body: Uint8Array}[]} */
   exchanges = [];
   /** What answers them; null: nobody. @type {(body: Uint8Array) => {status: number, body: Uint8Array} | null} */
   answerNow = () => null;

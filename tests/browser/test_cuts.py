@@ -149,7 +149,7 @@ def test_a_carrier_that_is_frozen_is_given_up_and_replaced(page, install, start_
 def test_a_request_that_is_frozen_is_given_up_in_a_worker(
     open_python, proxy, wheel, start_behind, echo_server
 ):
-    """A page's own thread may set no timeout for a synchronous request, and would wait as long as TCP does."""
+    """A page's own thread may set no timeout for synchronous requests: it would wait as long as TCP does."""
     behind = start_behind()
     python = open_python(install=False)
     worker = WorkerPython(python.page, proxy, wheel)

@@ -74,14 +74,14 @@ with socket.create_connection((host, port), 10) as connection:
     [mine] = [each for each in status.sockets if each.fd == connection.fileno()]
     local = connection.getsockname()
     text, html = str(status), status._repr_html_()
-[status.installed, status.url, status.state, status.blocking, status.round_trip < 5,
+[status.installed, status.url, status.state, status.carrier, status.waiting, status.round_trip < 5,
  mine.state, list(mine.peer), list(mine.local) == list(local), mine.sent, mine.received, mine.queued,
  str(port) in text, "<table>" in html]
 """
     found = python.run(source, host=echo_server.host, port=echo_server.port)
     peer = [echo_server.host, echo_server.port]
-    assert found[:5] == [True, proxy.ws_url, "attached", True, True]
-    assert found[5:] == ["established", peer, True, 5, 5, 3, True, True]
+    assert found[:6] == [True, proxy.ws_url, "attached", "WebSocket", "jspi", True]
+    assert found[6:] == ["established", peer, True, 5, 5, 3, True, True]
 
 
 def test_uninstalling_ends_what_asyncio_has_open(open_python, proxy, echo_server):

@@ -1,4 +1,4 @@
-"""asyncio where Python cannot be suspended: nothing of it needs that."""
+"""asyncio where Python cannot be suspended, and nothing may wait in another way: nothing of it needs that."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from tests.page_python import PageError
 
 @pytest.fixture(scope="module")
 def page(open_python, listening_proxy):
-    python = open_python(listening_proxy, suspends=False)
-    assert python.run("from pyodide.ffi import can_run_sync; can_run_sync()") is False
+    python = open_python(install=False, suspends=False)
+    source = """
+import pynet_browser
+await pynet_browser.install(url, token=token, blocking="jspi")
+pynet_browser.status().waiting
+"""
+    assert python.run(source, url=listening_proxy.ws_url, token=listening_proxy.token) == "none"
     return python
 
 
@@ -164,7 +169,7 @@ other.close()
 
 
 def test_a_call_that_must_wait_says_what_to_do(page, silent_server):
-    source = "import socket; socket.create_connection((host, port), 5)"
+    source = "import socket; socket.create_connection((host, port), 5); None"
     with pytest.raises(PageError, match="JSPI") as caught:
         page.run(source, host=silent_server.host, port=silent_server.port)
     assert caught.value.type == "BlockingError"

@@ -9,7 +9,7 @@ from tests.page_python import PageError
 
 @pytest.fixture(scope="module")
 def page(open_python, listening_proxy):
-    python = open_python(install=False, suspends=False)
+    python = open_python(listening_proxy, install=False, suspends=False)
     source = """
 import pynet_browser
 await pynet_browser.install(url, token=token, blocking="jspi")

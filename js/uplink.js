@@ -37,8 +37,13 @@ export class Uplink {
    * Reach the proxy and be welcomed.
    * @throws {import("./errors.js").ProxyError} it cannot be reached, or refuses
    */
-  open() {
-    return this.#connection.open();
+  async open() {
+    try {
+      await this.#connection.open();
+    } catch (error) {
+      this.close(); // nobody else will
+      throw error;
+    }
   }
 
   /**
@@ -46,13 +51,19 @@ export class Uplink {
    * @throws {import("./errors.js").ProxyError} it cannot be reached, or refuses
    */
   openNow() {
-    this.#connection.openNow();
+    try {
+      this.#connection.openNow();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** The session for new sockets and requests: another if the last is over, or its proxy will stop. */
   get session() {
     const { over, draining } = this.#connection;
     if ((over || draining) && !this.#closed) {
+      for (const connection of this.#leaving) if (connection.over) this.#leaving.delete(connection);
       if (!over) this.#leaving.add(this.#connection);
       this.#reconnects += this.#connection.reconnects;
       this.#connection = this.#make();

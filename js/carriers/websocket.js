@@ -39,7 +39,16 @@ export function openWebSocket(url, events) {
   webSocket.onmessage = ({ data }) => {
     if (data instanceof ArrayBuffer) events.received(new Uint8Array(data));
   };
-  webSocket.onclose = ({ code, reason }) => events.closed(reason || `code ${code}`);
+  let ended = false;
+  const end = (/** @type {string} */ reason) => {
+    if (!ended) events.closed(reason);
+    ended = true;
+  };
+  webSocket.onclose = ({ code, reason }) => end(reason || `code ${code}`);
+  webSocket.onerror = () => {
+    // Where a policy of the page forbids it, Chromium lets no close follow; elsewhere that has the reason.
+    if (webSocket.readyState === WebSocket.CLOSED) setTimeout(() => end("the browser does not allow it"));
+  };
   return {
     send,
     get unsent() {

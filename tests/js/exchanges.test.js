@@ -201,6 +201,7 @@ suite("an exchange beside a WebSocket", () => {
 
   test("in a stretch of many minutes harms no WebSocket: nothing could be heard from it", async (t) => {
     const world = await besideWebSocket(t, { welcome: { keepalive: 20_000 } });
+    world.clock.advance(20_000); // it has been probed
     world.connection.exchange(0);
     world.clock.now += 300_000; // no timer goes off meanwhile
     world.page.turn();

@@ -6,9 +6,8 @@ import socket
 import threading
 from contextlib import suppress
 
-from tests.peers import TcpPeer, chunks
+from tests.peers import TcpPeer, chunks, request_head
 
-HEAD_END = b"\r\n\r\n"
 REFUSAL = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -25,12 +24,9 @@ class HttpOnly(TcpPeer):
         self._target = target
 
     def serve(self, connection: socket.socket) -> None:
-        head = b""
-        while HEAD_END not in head:
-            data = connection.recv(65536)
-            if not data:
-                return
-            head += data
+        head = request_head(connection)
+        if not head:
+            return
         if b"\r\nupgrade: websocket\r\n" in head.lower():
             self.refused += 1
             connection.sendall(REFUSAL)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 
-from tests.peers import TcpPeer
+from tests.peers import TcpPeer, request_head
 
 __all__ = ["NONSENSE", "Nonsense"]
 
-HEAD_END = b"\r\n\r\n"
 CORS = b"Access-Control-Allow-Origin: *\r\n"
 
 
@@ -46,12 +45,8 @@ class Nonsense(TcpPeer):
         self._answer = answer
 
     def serve(self, connection: socket.socket) -> None:
-        head = b""
-        while HEAD_END not in head:
-            data = connection.recv(65536)
-            if not data:
-                return
-            head += data
+        if not request_head(connection):
+            return
         self.asked += 1
         connection.sendall(self._answer)
         connection.shutdown(socket.SHUT_WR)

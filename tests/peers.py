@@ -268,6 +268,17 @@ class DatagramEcho:
                 self._socket.sendto(data, sender)
 
 
+def request_head(connection: socket.socket) -> bytes:
+    """What an HTTP client sends until its header has ended, and what came with that; nothing if it leaves."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        data = connection.recv(CHUNK)
+        if not data:
+            return b""
+        head += data
+    return head
+
+
 class Refusing:
     """A port that refuses: it is bound, so nobody else gets it, but it does not listen."""
 

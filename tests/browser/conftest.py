@@ -17,6 +17,8 @@ from tests.beside import Beside
 from tests.host_python import HostPython
 from tests.machine import find_chromium
 from tests.page_python import PagePython
+from tests.peers import TcpPeer
+from tests.relay import Relay
 from tests.servers import ROOT, ProxyProcess
 
 # A browser that talks to nobody but the page's own servers.
@@ -129,6 +131,22 @@ def open_python(browser: Browser, proxy: ProxyProcess, wheel: Path) -> Iterator[
 def python(open_python: Callable[..., PagePython]) -> PagePython:
     """Python in a page that is connected to `proxy`; the module's tests share it."""
     return open_python()
+
+
+@pytest.fixture
+def install(request: pytest.FixtureRequest) -> Iterator[Callable[[TcpPeer | Relay, ProxyProcess], None]]:
+    """``install(relay, behind)`` has the module's ``page`` reach the proxy through the relay."""
+    page: PagePython = request.getfixturevalue("page")
+
+    def install(relay: TcpPeer | Relay, behind: ProxyProcess) -> None:
+        page.run(
+            "import pynet_browser; await pynet_browser.install(url, token=token); None",
+            url=f"ws://127.0.0.1:{relay.port}/pynet",
+            token=behind.token,
+        )
+
+    yield install
+    page.run("import pynet_browser; pynet_browser.uninstall()")
 
 
 @pytest.fixture(scope="session")

@@ -47,21 +47,6 @@ def page(open_python):
     return open_python(install=False)
 
 
-@pytest.fixture
-def install(page):
-    """``install(relay, behind)`` has the page reach the proxy through the relay."""
-
-    def install(relay, behind):
-        page.run(
-            "import pynet_browser; await pynet_browser.install(url, token=token); None",
-            url=f"ws://127.0.0.1:{relay.port}/pynet",
-            token=behind.token,
-        )
-
-    yield install
-    page.run("import pynet_browser; pynet_browser.uninstall()")
-
-
 class Talker(TcpPeer):
     """Says what it is told to say to its one client."""
 

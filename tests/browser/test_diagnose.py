@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import socket
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from pynet_browser.diagnosis import Diagnosis
+from tests.http_only import HttpOnly
 from tests.page_python import PagePython
 from tests.servers import ProxyProcess
 
@@ -64,53 +63,6 @@ def diagnose(
 def page(open_python):
     """A page with the package, and no network installed."""
     return open_python(install=False)
-
-
-@contextlib.contextmanager
-def no_upgrades(target: ProxyProcess) -> Iterator[int]:
-    """A gateway before a proxy that lets no WebSocket pass, and one request a connection: its port."""
-
-    def handle(near: socket.socket) -> None:
-        with near, contextlib.suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += near.recv(65536)
-            if b"upgrade: websocket" in head.lower():
-                near.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                return
-            with socket.create_connection((target.host, target.port)) as far:
-                far.sendall(head.replace(b"Connection: keep-alive", b"Connection: close"))
-                sending = threading.Thread(target=pump, args=(near, far))
-                sending.start()
-                pump(far, near)
-                near.shutdown(socket.SHUT_RDWR)
-                sending.join()
-
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    handler = threading.Thread(target=handle, args=(listener.accept()[0],))
-                    handler.start()
-                    handlers.append(handler)
-
-        handlers: list[threading.Thread] = []
-        accepting = threading.Thread(target=accept)
-        accepting.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            accepting.join()
-            for handler in handlers:
-                handler.join()
-
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
 
 
 @pytest.fixture
@@ -246,9 +198,9 @@ def test_without_an_address_there_is_nothing_to_ask(page):
 
 def test_where_websockets_are_blocked_http_carries_all_of_it(page, proxy, start_proxy, echo_server):
     lenient = start_proxy("--origin", proxy.url)
-    with no_upgrades(lenient) as port:
+    with HttpOnly(lenient.address) as relay:
         target = (echo_server.host, echo_server.port)
-        seen = diagnose(page, f"ws://127.0.0.1:{port}/pynet", lenient.token, target)
+        seen = diagnose(page, f"ws://127.0.0.1:{relay.port}/pynet", lenient.token, target)
     assert seen.troubles == {"WebSocket": "warning"}
     assert "HTTP" in seen.found("WebSocket")
     assert "over HTTP" in seen.found("round trip")
@@ -257,8 +209,8 @@ def test_where_websockets_are_blocked_http_carries_all_of_it(page, proxy, start_
 
 def test_where_websockets_are_blocked_and_the_origin_refused_both_may_be_the_reason(page, proxy, start_proxy):
     other = start_proxy()
-    with no_upgrades(other) as port:
-        seen = diagnose(page, f"ws://127.0.0.1:{port}/pynet", other.token)
+    with HttpOnly(other.address) as relay:
+        seen = diagnose(page, f"ws://127.0.0.1:{relay.port}/pynet", other.token)
     assert seen.troubles == {"WebSocket": "failed", "HTTP": "failed"}
     assert f"--origin {proxy.url}" in seen.advice("HTTP")
 

@@ -39,7 +39,7 @@ demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
 jupyterlite: $(LITE_SITE)
 
 test: setup $(LITE_SITE)
-	$(PYTHON) tests/machine.py chromium curl dnsmasq mariadb mosquitto postgresql redis
+	$(PYTHON) tests/machine.py chromium curl dnsmasq firefox mariadb mosquitto postgresql redis
 	node --test tests/js/*.test.js
 	$(PYTHON) -m pytest $(ARGS)
 

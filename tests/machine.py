@@ -48,7 +48,7 @@ def find_chromium() -> str | None:
 
 
 def answers_version(path: str) -> bool:
-    """Ubuntu's chromium-browser can be a stub that only asks for a snap; it does not answer this."""
+    """Ubuntu's browsers can be stubs that only ask for a snap; they do not answer this."""
     return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
@@ -60,6 +60,12 @@ def find_curl() -> str | None:
 def find_dnsmasq() -> str | None:
     """The path of dnsmasq."""
     return shutil.which("dnsmasq", path=SERVER_PATH)
+
+
+def find_firefox() -> str | None:
+    """The path of a Firefox that starts; Debian has the one for organisations."""
+    found = map(shutil.which, ("firefox-esr", "firefox"))
+    return next((path for path in found if path and answers_version(path)), None)
 
 
 def find_mariadb() -> str | None:
@@ -94,6 +100,7 @@ PROGRAMS = {
     ),
     "curl": Program("curl", find_curl, ["curl"]),
     "dnsmasq": Program("dnsmasq", find_dnsmasq, ["dnsmasq-base"]),
+    "firefox": Program("Firefox", find_firefox, ["firefox-esr"]),
     "mariadb": Program("MariaDB", find_mariadb, ["mariadb-server-core", "mariadb-client-core"]),
     "mosquitto": Program("Mosquitto", find_mosquitto, ["mosquitto"]),
     "postgresql": Program("PostgreSQL", find_postgresql, ["postgresql"]),

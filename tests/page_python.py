@@ -5,57 +5,70 @@ from __future__ import annotations
 import itertools
 import json
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
-# Runs in the page. The source may use top-level await; the value of its last expression is the result.
+Thread: TypeAlias = Literal["page", "worker"]
+"""Where Python runs: on the page's own thread, or in a module worker of the page."""
+
+Entry: TypeAlias = Literal["async", "sync", "callback"]
+"""How Python is entered: by runPythonAsync, by runPython, or by a timer that calls one of its functions. It
+can be suspended in the first alone."""
+
+BOOT_TIMEOUT = 60.0
+
+# Runs in the page, or in its worker. The value of a program's last expression is the result.
 RUNNER = """
-import errno, json, traceback
-from js import toldByPage
-from pyodide.code import eval_code_async
+import errno, js, json, traceback
+from pyodide.code import eval_code, eval_code_async
 
 def tell(value):
-    toldByPage(json.dumps(value))
+    js.tell(json.dumps(value))
 
-async def run_for_test(source, names, filename):
+def namespace(names):
+    return {"__name__": "__main__", "tell": tell, **json.loads(names)}
+
+def failure(error):
+    return json.dumps({
+        "kind": type(error).__qualname__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+        "errno": errno.errorcode.get(getattr(error, "errno", None)),
+    })
+
+async def run(source, names, filename):
     try:
-        namespace = {"__name__": "__main__", "tell": tell, **json.loads(names)}
-        value = await eval_code_async(source, namespace, filename=filename)
-        return json.dumps({"value": value})
+        return json.dumps({"value": await eval_code_async(source, namespace(names), filename=filename)})
     except BaseException as error:
-        return json.dumps({
-            "kind": type(error).__qualname__,
-            "message": str(error),
-            "traceback": traceback.format_exc(),
-            "errno": errno.errorcode.get(getattr(error, "errno", None)),
-        })
+        return failure(error)
 
-run_for_test
+def run_now(source, names, filename, answered=lambda answer: answer):
+    try:
+        answer = json.dumps({"value": eval_code(source, namespace(names), filename=filename)})
+    except BaseException as error:
+        answer = failure(error)
+    return answered(answer)
+
+run, run_now
 """
 
-BOOT = """async () => {
-    const { loadPyodide } = await import("/pyodide/pyodide.mjs");
-    globalThis.pyodide = await loadPyodide({ indexURL: "/pyodide/", packages: ["micropip"] });
+PROGRAM = Path(__file__).with_suffix(".js")
+
+BOOT = """async ([program, options]) => {
+    const url = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
+    const { boot } = await import(url);
+    await boot(options);
+    return true;
 }"""
 
-PREPARE = "source => { globalThis.runForTest = pyodide.runPython(source); }"
+CALL = "call => python.call(call)"
 
-# Python that never returns must not leave the test waiting without a name.
-CALL = """async ([source, names, filename, milliseconds]) => {
-    const call = { source, names, filename };
-    const result = pyodide.runPythonAsync("await run_for_test(source, names, filename)", {
-        globals: pyodide.toPy({ ...call, run_for_test: runForTest }),
-    });
-    let timer;
-    const late = new Promise(resolve => { timer = setTimeout(resolve, milliseconds, null); });
-    try {
-        return await Promise.race([result, late]);
-    } finally {
-        clearTimeout(timer);
-    }
-}"""
+INTERRUPT = "() => { interrupts[0] = 2; return true; }"
 
 
 class PageError(Exception):
@@ -80,39 +93,35 @@ class PageTimeoutError(Exception):
     """The Python code in the page did not end in time; it may still be running there."""
 
 
-class PagePython:
-    """A page with Pyodide in it.
+class BrowserPython(ABC):
+    """A page with Pyodide in it, in whatever browser.
 
     Attributes:
-        page: Playwright's page.
         console: What the page has printed.
         page_errors: The exceptions nobody caught; a test that provokes one clears the list.
     """
 
-    def __init__(self, browser: Browser, url: str, *, suspends: bool = True) -> None:
-        """Opens ``url``, whose origin must serve ``/pyodide/``, and boots Pyodide in it.
-
-        Without ``suspends`` Pyodide finds a browser that cannot suspend Python (JSPI), as Safari 26 is.
-        """
+    def __init__(self) -> None:
         self.console: list[str] = []
         self.page_errors: list[str] = []
         self._numbers = itertools.count(1)
         self._tell: Callable[[Any], None] | None = None
-        self._context = browser.new_context()
-        self.page: Page = self._context.new_page()
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))
-        self.page.expose_function("toldByPage", self._on_told)
-        self.page.goto(url)
-        if not suspends:
-            self.page.evaluate("() => { delete WebAssembly.Suspending; delete WebAssembly.promising; }")
-        self.page.evaluate(BOOT)
-        self.page.evaluate(PREPARE, RUNNER)
+
+    def boot(self, *, thread: Thread = "page", suspends: bool = True) -> None:
+        """Boots Pyodide, which the page's origin must serve at ``/pyodide/``.
+
+        Args:
+            thread: Where it runs.
+            suspends: If not, Pyodide finds a browser that cannot suspend Python (JSPI), as Safari 26 is.
+        """
+        options = {"thread": thread, "suspends": suspends, "runner": RUNNER}
+        self.evaluate(BOOT, [PROGRAM.read_text("utf-8"), options], BOOT_TIMEOUT)
 
     def run(
         self,
         source: str,
         *,
+        entry: Entry = "async",
         timeout: float = 30,
         tell: Callable[[Any], None] | None = None,
         **names: Any,
@@ -120,38 +129,88 @@ class PagePython:
         """Runs ``source`` in the page and returns the value of its last expression.
 
         Args:
-            source: Python code; it may use ``await``. It is dedented.
+            source: Python code, which is dedented; where it is entered by ``async`` it may use ``await``.
+            entry: How Python is entered.
             timeout: How many seconds it may take.
             tell: What ``tell(value)`` in the code calls, while it runs; it must not wait for anything. The
-                value must be JSON.
+                value must be JSON. Code that keeps the page's own thread may be heard only at its end.
             **names: Global variables for it, which must be JSON.
 
         Raises:
             PageError: The code raised.
             PageTimeoutError: It took longer than ``timeout``.
         """
-        filename = f"<run {next(self._numbers)}>"
         self._tell = tell
-        arguments = [textwrap.dedent(source), json.dumps(names), filename, timeout * 1000]
+        call = {
+            "entry": entry,
+            "source": textwrap.dedent(source),
+            "names": json.dumps(names),
+            "filename": f"<run {next(self._numbers)}>",
+        }
         try:
-            answer = self.page.evaluate(CALL, arguments)
-        except Error as error:  # not Python's exception: the interpreter died, or the page
-            raise PageError("JavaScript", error.message, error.stack or "") from error
-        if answer is None:
-            msg = f"after {timeout} s:\n{textwrap.dedent(source).strip()}"
-            raise PageTimeoutError(msg)
+            answer = self.evaluate(CALL, call, timeout)
+        except TimeoutError:
+            msg = f"after {timeout} s:\n{call['source'].strip()}"
+            raise PageTimeoutError(msg) from None
         result = json.loads(answer)
         if "kind" in result:
             raise PageError(**result)
         return result["value"]
 
+    def interrupt(self) -> None:
+        """Interrupts Python in the worker of a page that is cross-origin isolated, as Ctrl-C does."""
+        self.evaluate(INTERRUPT, None, BOOT_TIMEOUT)
+
+    @abstractmethod
+    def evaluate(self, function: str, argument: Any, timeout: float) -> Any:
+        """What a function of JavaScript's returns in the page, which must be true and JSON.
+
+        Raises:
+            PageError: It throws, or the page is gone.
+            TimeoutError: It takes longer than so many seconds, whatever keeps the page.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Closes the page, whatever runs in it."""
-        self._context.close()
 
     def _on_told(self, value: str) -> None:
         assert self._tell is not None, f"nobody is there to be told {value}"
         self._tell(json.loads(value))
+
+
+class PagePython(BrowserPython):
+    """A page of Chromium.
+
+    Attributes:
+        page: Playwright's page.
+    """
+
+    def __init__(self, browser: Browser, url: str, *, thread: Thread = "page", suspends: bool = True) -> None:
+        """Opens ``url`` and boots Pyodide there; see `boot`."""
+        super().__init__()
+        self._context = browser.new_context()
+        self.page: Page = self._context.new_page()
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))
+        self.page.expose_function("toldByPage", self._on_told)
+        self.page.goto(url)
+        self.boot(thread=thread, suspends=suspends)
+
+    def evaluate(self, function: str, argument: Any, timeout: float) -> Any:
+        try:
+            # Playwright's own evaluate() has no timeout, and no timer runs in a page that Python keeps.
+            handle = self.page.wait_for_function(
+                function, arg=argument, timeout=timeout * 1000, polling=1_000_000
+            )
+            return handle.json_value()
+        except PlaywrightTimeoutError as error:
+            raise TimeoutError from error
+        except Error as error:
+            raise PageError("JavaScript", error.message, error.stack or "") from error
+
+    def close(self) -> None:
+        self._context.close()
 
     def _on_console(self, message: ConsoleMessage) -> None:
         self.console.append(f"{message.type}: {message.text}")

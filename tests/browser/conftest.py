@@ -8,15 +8,16 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.beside import Beside
+from tests.firefox import Firefox, FirefoxPython
 from tests.host_python import HostPython
 from tests.machine import find_chromium
-from tests.page_python import PagePython
+from tests.page_python import BrowserPython, PagePython, Thread
 from tests.peers import TcpPeer
 from tests.relay import Relay
 from tests.servers import ROOT, ProxyProcess
@@ -88,6 +89,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def firefox() -> Iterator[Firefox]:
+    with Firefox() as firefox:
+        yield firefox
+
+
+@pytest.fixture(scope="session")
 def start_proxy(wheel: Path) -> Iterator[Callable[..., ProxyProcess]]:
     """``start_proxy("--deny", "*:25")`` starts one with these arguments; all end with the session."""
     with ExitStack() as stack:
@@ -101,15 +108,26 @@ def proxy(start_proxy: Callable[..., ProxyProcess]) -> ProxyProcess:
 
 
 @pytest.fixture(scope="module")
-def open_python(browser: Browser, proxy: ProxyProcess, wheel: Path) -> Iterator[Callable[..., PagePython]]:
+def open_python(
+    request: pytest.FixtureRequest, proxy: ProxyProcess, wheel: Path
+) -> Iterator[Callable[..., Any]]:
     """``open_python()`` opens a page more; with ``install=False`` it has the package but no connection."""
-    pages: list[PagePython] = []
+    pages: list[BrowserPython] = []
 
     def open_page(
-        through: ProxyProcess = proxy, *, install: bool = True, suspends: bool = True
-    ) -> PagePython:
-        # Any page of the proxy's origin will do; this one has nothing on it.
-        python = PagePython(browser, f"{through.url}/healthz", suspends=suspends)
+        through: ProxyProcess = proxy,
+        *,
+        browser: Literal["Chromium", "Firefox"] = "Chromium",
+        thread: Thread = "page",
+        install: bool = True,
+        suspends: bool = True,
+    ) -> BrowserPython:
+        url = f"{through.url}/healthz"  # any page of the proxy's origin will do; this one has nothing on it
+        python: BrowserPython
+        if browser == "Firefox":
+            python = FirefoxPython(request.getfixturevalue("firefox"), url, thread=thread, suspends=suspends)
+        else:
+            python = PagePython(request.getfixturevalue("browser"), url, thread=thread, suspends=suspends)
         pages.append(python)
         python.run("import micropip; await micropip.install(wheel)", wheel=f"{through.url}/dist/{wheel.name}")
         if install:
@@ -196,7 +214,7 @@ def pytest_runtest_makereport(item: pytest.Item):
     report = yield
     if report.failed:
         for fixture in getattr(item, "funcargs", {}).values():
-            if isinstance(fixture, PagePython):
+            if isinstance(fixture, BrowserPython):
                 lines = [*fixture.console[-CONSOLE_LINES:], *fixture.page_errors]
                 report.sections.append(("the page's console", "\n".join(lines)))
             if isinstance(fixture, ProxyProcess):

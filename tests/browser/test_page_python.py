@@ -75,3 +75,48 @@ def test_an_uncaught_javascript_error_is_noticed(python):
 def test_packages_of_the_examples_install_without_an_index(python):
     python.run("import micropip; await micropip.install(['redis', 'pg8000'])", timeout=60)
     assert python.run("import redis, pg8000.dbapi; redis.__version__, pg8000.dbapi.apilevel")
+
+
+# ── Browsers, threads, entries ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(browser, thread) for browser in ("Chromium", "Firefox") for thread in ("page", "worker")],
+    ids=" ".join,
+)
+def anywhere(request, open_python):
+    browser, thread = request.param
+    return open_python(browser=browser, thread=thread, install=False)
+
+
+WHERE = """
+from js import navigator
+from pyodide.ffi import can_run_sync
+import js
+["Firefox" in navigator.userAgent, hasattr(js, "document"), can_run_sync()]
+"""
+
+
+@pytest.mark.parametrize("entry", ["async", "sync", "callback"])
+def test_python_runs_where_it_should_and_is_entered_as_it_should(anywhere, request, entry):
+    browser, thread = request.node.callspec.params["anywhere"]
+    assert anywhere.run(WHERE, entry=entry) == [browser == "Firefox", thread == "page", entry == "async"]
+
+
+@pytest.mark.parametrize("entry", ["async", "sync", "callback"])
+def test_values_and_errors_come_out_of_each(anywhere, entry):
+    told: list[object] = []
+    value = anywhere.run(
+        """
+        tell({"said": number})
+        number + 1
+    """,
+        entry=entry,
+        number=41,
+        tell=told.append,
+    )
+    assert (value, told) == (42, [{"said": 41}])
+    with pytest.raises(PageError, match="ValueError: invalid literal") as caught:
+        anywhere.run("int('x')", entry=entry)
+    assert caught.value.type == "ValueError"

@@ -20,7 +20,7 @@ import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { KeepAlive } from "./keepalive.js";
 import { REPLAY_LIMIT } from "./link.js";
 import { Session } from "./session.js";
-import { afterTurn } from "./turn.js";
+import { afterTurn, notMeanwhile } from "./turn.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /** How long (ms) a new session may take to be welcomed, attempts together. */
@@ -256,7 +256,7 @@ export class Connection {
     const line = newLine(kind);
     this.#candidate = line;
     const current = (/** @type {() => void} */ handle) => {
-      if (!line.over) handle();
+      notMeanwhile(() => line.over || handle());
     };
     const events = {
       /** @param {import("./session.js").Poll} [poll] */

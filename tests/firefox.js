@@ -25,6 +25,9 @@ const PREFERENCES = {
   "dom.timeout.enable_budget_timer_throttling": false,
 };
 
+/** What Firefox tells of a WebSocket, and the protocol takes for an exception. */
+const NO_ERROR = /^Firefox can’t establish a connection to the server at ws/;
+
 /** @param {object} line */
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -37,7 +40,9 @@ const ACTIONS = {
     const context = await browser.createBrowserContext();
     const page = await context.newPage();
     page.on("console", (/** @type {any} */ message) => say({ tab, console: `${message.type()}: ${message.text()}` }));
-    page.on("pageerror", (/** @type {any} */ error) => say({ tab, uncaught: error.stack ?? error.message }));
+    page.on("pageerror", (/** @type {any} */ { stack, message }) => {
+      say(NO_ERROR.test(message) ? { tab, console: message } : { tab, uncaught: stack ?? message });
+    });
     await page.exposeFunction("toldByPage", (/** @type {string} */ told) => say({ tab, told }));
     await page.goto(url);
     tabs.set(tab, { context, page });

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { standStill } from "../turn.js";
 import { FRAME_HEADER, LAYOUTS, MESSAGE_HEADER, viewOf } from "../wire.js";
 
 /** How long (ms) an answer may be held back; the proxy allows no more. */
@@ -55,7 +56,7 @@ export function exchangeNow(url, body, patience = 0) {
   const inWorker = !("document" in globalThis);
   if (inWorker) [request.responseType, request.timeout] = ["arraybuffer", patience];
   else request.overrideMimeType("text/plain; charset=x-user-defined");
-  request.send(/** @type {Uint8Array<ArrayBuffer>} */ (body));
+  standStill(() => request.send(/** @type {Uint8Array<ArrayBuffer>} */ (body)));
   return ours(request.status, inWorker ? new Uint8Array(request.response) : bytesOf(request.responseText));
 }
 

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.beside import Beside
+from tests.browser.matrix import table
 from tests.firefox import Firefox, FirefoxPython
 from tests.host_python import HostPython
 from tests.machine import find_chromium
@@ -217,7 +218,26 @@ def pytest_runtest_makereport(item: pytest.Item):
             if isinstance(fixture, BrowserPython):
                 lines = [*fixture.console[-CONSOLE_LINES:], *fixture.page_errors]
                 report.sections.append(("the page's console", "\n".join(lines)))
-            if isinstance(fixture, ProxyProcess):
+            if isinstance(fixture, ProxyProcess) and report.when != "teardown":  # it may have gone by then
                 lines = fixture.log().splitlines()[-CONSOLE_LINES:]
                 report.sections.append(("the proxy's log", "\n".join(lines)))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where Python was run, as a table."""
+    reports = [
+        report
+        for outcome in ("passed", "failed", "error")
+        for report in terminalreporter.stats.get(outcome, [])
+    ]
+    outcomes = [
+        (cell, report.passed)
+        for report in reports
+        for name, cell in getattr(report, "user_properties", [])
+        if name == "cell"
+    ]
+    if outcomes:
+        terminalreporter.section("where Python was run, and how it was entered and carried")
+        for line in table(outcomes):
+            terminalreporter.write_line(line)

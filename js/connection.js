@@ -215,10 +215,13 @@ export class Connection {
     const line = newLine("exchange");
     let answer = null;
     try {
-      const greeting = this.session.greeting(this.#token, this.#agent, { wait: Math.ceil(wait), limit: ANSWER_MAX });
-      const messages = this.session.link.outstanding(BODY_MAX);
-      const longest = Math.ceil(wait) + ATTEMPT_TIME;
-      answer = exchangeNow(exchangeAddress(this.url), joined([greeting, ...messages]), longest);
+      const { link } = this.session;
+      const messages = link.outstanding(BODY_MAX);
+      // Where some stay behind, the proxy may have nothing to say until they have come, too.
+      const held = messages.length < link.underWay ? 0 : Math.ceil(wait);
+      const greeting = this.session.greeting(this.#token, this.#agent, { wait: held, limit: ANSWER_MAX });
+      const body = joined([greeting, ...messages]);
+      answer = exchangeNow(exchangeAddress(this.url), body, held + ATTEMPT_TIME);
     } catch (error) {
       if (error instanceof RangeError) this.#refuse("ENETUNREACH", "unreachable", error.message); // such a token fits nowhere
     }

@@ -91,6 +91,11 @@ export class Link {
     return this.#replay.length < MESSAGES_UNDER_WAY ? room : Math.min(room, 0);
   }
 
+  /** How many messages are not acknowledged. */
+  get underWay() {
+    return this.#replay.length;
+  }
+
   /** Whether so much has come in that the peer should be told without delay. */
   get ackDue() {
     return this.ackAt < Infinity && this.#unacknowledged >= Math.floor(this.peerReplay / ACK_SHARE);

@@ -25,8 +25,7 @@ const TIMER_MAX = 2 ** 31 - 1;
 /**
  * @typedef {import("./filesystem.js").SocketFileSystem} SocketFileSystem
  * @typedef {import("./opensocket.js").OpenSocket} OpenSocket
- * @typedef {{sock: OpenSocket | null, events: number, revents: number}} Polled a pollfd; `revents` is the
- *   index of that member in HEAP16
+ * @typedef {{sock: OpenSocket | null, events: number}} Polled a pollfd; without a socket, one that is not open
  */
 
 export class Polling {
@@ -61,8 +60,7 @@ export class Polling {
     const { system } = this;
     try {
       const wanted = this.#pollfds(fds, count);
-      if (system.suspends && wanted.some(({ sock }) => !sock)) return this.#withInvalid(wanted);
-      const ready = wanted.some(({ sock, events }) => sock && readyFor(sock, events));
+      const ready = wanted.some(({ sock, events }) => !sock || readyFor(sock, events));
       // Who does not wait gets what there is now: behind an EINTR there would be no second look.
       const due = !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
       if (due && (ready || timeout === 0)) {
@@ -73,7 +71,7 @@ export class Polling {
       }
       if (timeout === 0 || ready) return null;
       if (system.suspends) return this.#anyReady(wanted, timeout);
-      if (wanted.some(({ sock }) => sock)) this.#block(wanted, timeout);
+      if (wanted.length || timeout > 0) this.#block(wanted, timeout);
       return null;
     } catch {
       return null;
@@ -98,6 +96,7 @@ export class Polling {
       wanted.some(({ sock }) => sock?.networked),
     );
     this.#lastTurn = performance.now();
+    if (!wanted.length) return; // then nobody asks
     if (outcome === "stuck") this.#failure = "EDEADLK";
     if (outcome === "interrupted") this.#failure = "EINTR";
   }
@@ -107,23 +106,11 @@ export class Polling {
     const { HEAP32, HEAP16 } = this.system.module;
     return Array.from({ length: count }, (_, index) => {
       const at = fds + POLLFD_SIZE * index;
-      return { sock: this.system.find(HEAP32[at >> 2]), events: HEAP16[(at + 4) >> 1], revents: (at + 6) >> 1 };
+      const sock = this.system.find(HEAP32[at >> 2]);
+      // Emscripten's poll tells POLLNVAL of what is not open only to those who ask for it.
+      if (!sock) HEAP16[(at + 4) >> 1] |= POLLNVAL;
+      return { sock, events: HEAP16[(at + 4) >> 1] };
     });
-  }
-
-  /**
-   * The answer where a descriptor is not open: Emscripten's poll masks POLLNVAL out. Nothing has been
-   * suspended yet, so memory may be written.
-   * @param {Polled[]} wanted
-   */
-  #withInvalid(wanted) {
-    let count = 0;
-    for (const { sock, events, revents } of wanted) {
-      const ready = sock ? readyFor(sock, events) : POLLNVAL;
-      this.system.module.HEAP16[revents] = ready;
-      if (ready) count++;
-    }
-    return Promise.resolve(count);
   }
 
   /**

@@ -22,6 +22,12 @@ def open_contract(
     else:
         python = open_python(install=False)
         python.run("import pynet_browser; await pynet_browser.install(None); None")
+    bring_contract(python)
+    return python
+
+
+def bring_contract(python: PagePython) -> None:
+    """Puts ``tests.contract`` into a page."""
     folder = Path(contract.__file__).parent
     files = [folder.parent / "__init__.py", *folder.glob("*.py")]
     python.run(
@@ -36,4 +42,3 @@ def open_contract(
         """,
         sources={str(path.relative_to(folder.parents[1])): path.read_text("utf-8") for path in files},
     )
-    return python

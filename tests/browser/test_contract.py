@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests import contract
-from tests.browser.contract_page import open_contract
+from tests.browser.contract_page import bring_contract, open_contract
 from tests.contract_peers import contract_peers
+from tests.http_only import HttpOnly
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +16,24 @@ def peers():
         yield addresses
 
 
-@pytest.fixture(scope="module")
-def page(open_python, start_proxy):
-    return open_contract("proxy", open_python, start_proxy)
+@pytest.fixture(scope="module", params=["WebSocket", "HTTP"])
+def page(request, open_python, start_proxy, proxy):
+    """A page whose session is carried so."""
+    if request.param == "WebSocket":
+        yield open_contract("proxy", open_python, start_proxy)
+        return
+    behind = start_proxy("--listen", "*:*", "--origin", proxy.url)
+    python = open_python(install=False)
+    bring_contract(python)
+    with HttpOnly(behind.address) as relay:
+        python.run(
+            "import pynet_browser; await pynet_browser.install(url, token=token); None",
+            url=f"ws://127.0.0.1:{relay.port}/pynet",
+            token=behind.token,
+        )
+        assert python.run("import pynet_browser; pynet_browser.status().carrier") == "HTTP"
+        yield python
+        python.run("import pynet_browser; pynet_browser.uninstall()")
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +44,13 @@ def lone_page(open_python, start_proxy):
 RUN = "from tests import contract; contract.run(suite, name, peers)"
 
 
+@pytest.mark.parametrize("entry", ["async", "sync"])
 @pytest.mark.parametrize(("suite", "name"), contract.names())
-def test_sockets_through_a_proxy_keep_the_contract(suite, name, page, peers):
+def test_sockets_through_a_proxy_keep_the_contract(suite, name, entry, page, peers):
+    """Entered by ``async`` calls wait by suspending Python, by ``sync`` by synchronous requests."""
     if missing := contract.missing(suite, name, peers):
         pytest.skip(f"this machine has no {', '.join(missing)}")
-    page.run(RUN, suite=suite, name=name, peers=peers)
+    page.run(RUN, entry=entry, suite=suite, name=name, peers=peers)
 
 
 @pytest.mark.parametrize(("suite", "name"), contract.names(given=["host6"]))
@@ -63,7 +81,12 @@ found
 """
 
 
-@pytest.mark.parametrize("where", ["page", "lone_page"])
-def test_a_wait_for_a_socket_ends_when_another_task_closes_it(where, request):
-    # Here alone: on Linux a thread waits on, and there is no other thread in a page.
-    assert request.getfixturevalue(where).run(CLOSING) == [True, True, True]
+# Here alone: on Linux a thread waits on, and there is no other thread in a page.
+
+
+def test_a_wait_for_a_socket_ends_when_another_task_closes_it(page):
+    assert page.run(CLOSING) == [True, True, True]
+
+
+def test_so_does_one_in_a_page_alone(lone_page):
+    assert lone_page.run(CLOSING) == [True, True, True]

@@ -285,8 +285,9 @@ export class SystemCalls {
   /** @param {{fd: number, events: number}[]} polled */
   #plainPoll(polled) {
     let count = 0;
-    for (const [index, { fd, events }] of polled.entries()) {
+    for (const [index, { fd }] of polled.entries()) {
       const stream = this.module.FS.getStream(fd);
+      const events = this.module.HEAP16[(BUFFER + 8 * index + 4) >> 1];
       const flags = (stream ? (stream.stream_ops?.poll?.(stream, -1) ?? 5) : 32) & (events | 8 | 16);
       if (flags) count++;
       this.module.HEAP16[(BUFFER + 8 * index + 6) >> 1] = flags;

@@ -9,6 +9,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 
+ISOLATED = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+"""Headers of pages that share memory with their workers."""
+
 
 class StaticHost:
     """A directory, as Python's own web server shows it; used with ``with``.

@@ -104,7 +104,8 @@ def test_the_notebook_runs_from_top_to_bottom(browser, site_proxy, http_server, 
         assert_nothing_left_this_machine(notebook)
 
 
-def test_a_blocking_call_in_a_cell_lets_tasks_run_while_it_waits(console, echo_server):
+def test_a_blocking_call_in_a_cell_lets_tasks_run_while_it_waits(console, echo_server, record_property):
+    record_property("cell", ("Chromium", "JupyterLite", "async", "WebSocket"))
     shown = console.run(
         "import asyncio, socket\n"
         f"connection = socket.create_connection({echo_server.address})\n"
@@ -115,7 +116,8 @@ def test_a_blocking_call_in_a_cell_lets_tasks_run_while_it_waits(console, echo_s
     assert shown == "(b'said by a task', True, 'jspi')"
 
 
-def test_a_callback_of_javascript_that_cannot_suspend_waits_too(console, echo_server):
+def test_a_callback_of_javascript_that_cannot_suspend_waits_too(console, echo_server, record_property):
+    record_property("cell", ("Chromium", "JupyterLite", "callback", "WebSocket"))
     shown = console.run(
         "import asyncio, js, socket\n"
         "from pyodide.ffi import create_once_callable\n"

@@ -11,18 +11,13 @@ import pytest
 from playwright.sync_api import Browser, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
+from tests.browser.matrix import Cell
 from tests.peers import Echo
 from tests.servers import ROOT, ProxyProcess
-from tests.static_host import StaticHost
+from tests.static_host import ISOLATED, StaticHost
 
 START = 60_000
 """Milliseconds: Pyodide starts on a machine that may have other things to do."""
-
-ISOLATED = {
-    # PyScript's workers need these to reach the page's `window` and `document`, and nothing of ours does.
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-}
 
 PAGE = """<!doctype html>
 <link rel="icon" href="data:,">
@@ -107,6 +102,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, wheel: Path) -> Iterato
         "dist": "dist",
     }.items():
         (tmp_path / name).symlink_to(ROOT / target)
+    # Isolated, PyScript's workers reach the page's `window` and `document`; nothing of ours needs that.
     with StaticHost(tmp_path, ISOLATED if request.param == "isolated" else {}) as host:
         yield Site(tmp_path, host.url, wheel)
 
@@ -163,9 +159,17 @@ def tab(browser: Browser) -> Iterator[Tab]:
 @pytest.mark.parametrize("site", ["plain", "isolated"], indirect=True)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_waits_for_a_socket(
-    tab: Tab, site: Site, open_proxy: ProxyProcess, echo_server: Echo, script: str
+    tab: Tab,
+    site: Site,
+    open_proxy: ProxyProcess,
+    echo_server: Echo,
+    *,
+    script: str,
+    record_property: Callable[[str, Cell], None],
 ):
     attributes, program, waiting = SCRIPTS[script]
+    thread, entry = "PyScript, " + script.partition("-")[0], "async" if waiting == "jspi" else "sync"
+    record_property("cell", ("Chromium", thread, entry, "WebSocket"))
     site.write(program, attributes, url=open_proxy.url, token=open_proxy.token, echo=echo_server.address)
     told = tab.hear("told: ", lambda: tab.page.goto(site.url))
     assert told == f"told: hello from PyScript {waiting}"
@@ -174,8 +178,13 @@ def test_a_script_waits_for_a_socket(
 
 @pytest.mark.parametrize("site", ["plain"], indirect=True)
 def test_a_handler_of_an_event_waits_for_a_socket(
-    tab: Tab, site: Site, open_proxy: ProxyProcess, echo_server: Echo
+    tab: Tab,
+    site: Site,
+    open_proxy: ProxyProcess,
+    echo_server: Echo,
+    record_property: Callable[[str, Cell], None],
 ):
+    record_property("cell", ("Chromium", "PyScript, page", "callback", "WebSocket"))
     site.write(ASK_WHEN_CLICKED, url=open_proxy.url, token=open_proxy.token, echo=echo_server.address)
     tab.hear("ready", lambda: tab.page.goto(site.url))
     told = tab.hear("told: ", lambda: tab.page.get_by_role("button", name="Ask").click())

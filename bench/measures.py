@@ -95,6 +95,7 @@ STREAMS = Figure("streams", "many asyncio streams, a message there and back", "m
 JS_MEMORY = Figure("js_memory", "JavaScript's memory for an asyncio stream", "kB", "lower")
 PYTHON_MEMORY = Figure("python_memory", "Python's memory for an asyncio stream", "kB", "lower")
 PROXY_MEMORY = Figure("proxy_memory", "the proxy's memory for a connection", "kB", "lower")
+RESUMING = Figure("resuming", "from a cut until the first byte after it", "round trips", "lower")
 CPU_DOWN = Figure("cpu_down", "processor time of the proxy, down", "s/GB", "lower")
 CPU_UP = Figure("cpu_up", "processor time of the proxy, up", "s/GB", "lower")
 WHEEL = Figure("wheel", "micropip.install(the wheel)", "ms", "lower")
@@ -117,6 +118,7 @@ FIGURES = [
     JS_MEMORY,
     PYTHON_MEMORY,
     PROXY_MEMORY,
+    RESUMING,
     CPU_DOWN,
     CPU_UP,
     WHEEL,
@@ -242,5 +244,6 @@ TARGETS = [
     Target(CPU_UP, "websockify", 0.8),
     Target(PING, "bare_request", 1.3, ours="xhr"),
     Target(RECEIVE, "bridge", 0.8, ours="xhr"),
+    Target(RESUMING, None, 2.0),
     Target(START, None, 300.0),
 ]

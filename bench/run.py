@@ -19,7 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Error
 
 from bench.chart import draw
-from bench.measures import FULL, MEASURES, MEMORY, QUICK, START, WARM_UP, WHEEL, Load, Measure
+from bench.measures import FULL, MEASURES, MEMORY, QUICK, RESUMING, START, WARM_UP, WHEEL, Load, Measure
 from bench.peers import Peer, UnsupportedError
 from bench.processes import OthersShare
 from bench.results import Results
@@ -47,6 +47,7 @@ def main() -> None:
                 options.load,
                 start="start" in options.only,
                 memory="memory" in options.only,
+                resuming="resuming" in options.only,
             )
             results.surroundings["used by others"] = others.in_words()
     except ServerError as error:
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    names = [*(measure.figure.name for measure in MEASURES), "memory", "start"]
+    names = [*(measure.figure.name for measure in MEASURES), "memory", "resuming", "start"]
     parser = argparse.ArgumentParser(description="Measure our sockets beside their peers, in one browser.")
     parser.add_argument("--rounds", type=int, help="how often all of it is done (5; with --quick 2)")
     parser.add_argument("--quick", action="store_true", help="smaller loads: done in about a minute")
@@ -82,7 +83,7 @@ class Bench:
         self._peers = list(stage.peers)
         self._hopeless: set[tuple[str, str]] = set()
 
-    def run(self, rounds: int, load: Load, *, start: bool, memory: bool) -> None:
+    def run(self, rounds: int, load: Load, *, start: bool, memory: bool, resuming: bool) -> None:
         began = time.monotonic()
         print("warming up …", flush=True)
         self._results.begin_round()
@@ -94,6 +95,8 @@ class Bench:
             self._round(load, number, show=True)
             if memory:
                 self._memory(load)
+            if resuming:
+                self._resuming()
             if start:
                 self._start()
 
@@ -138,6 +141,11 @@ class Bench:
             if figure.name in found:
                 self._results.add(figure, "ours", found[figure.name] / 1000)
                 print(f"  {figure.title}: {found[figure.name] / 1000:.4g} {figure.unit}", flush=True)
+
+    def _resuming(self) -> None:
+        found = self._stage.resuming()
+        self._results.add(RESUMING, "ours", found)
+        print(f"  {RESUMING.title}: {found:.3g} {RESUMING.unit}", flush=True)
 
     def _start(self) -> None:
         times = self._stage.start_again()

@@ -20,6 +20,7 @@ from bench.peers import (
     open_raw_page,
 )
 from bench.processes import BareBridge, Proxy, Services, Websockify, allow_descriptors
+from bench.resuming import resuming
 from tests.browser.conftest import QUIET
 from tests.host_python import HostPython
 from tests.machine import find_chromium
@@ -63,6 +64,10 @@ class Stage:
     def memory(self, count: int) -> dict[str, float]:
         """Bytes for each of so many asyncio streams, by whose they are."""
         return memory_of_streams(self.browser, self._services, wheel_name(), count)
+
+    def resuming(self) -> float:
+        """Round trips from a cut until the first byte after it."""
+        return resuming(self.browser, self.proxy, wheel_name())
 
     def _start(self, stack: ExitStack) -> None:
         allow_descriptors()

@@ -46,7 +46,7 @@ def ratio_rows(results: Results) -> list[list[str]]:
 
 
 def of_target(value: float, target: Target) -> str:
-    return f"{value:.3g} ×" if target.peer else f"{value:.0f} {target.figure.unit}"
+    return f"{value:.3g} ×" if target.peer else f"{digits(value)} {target.figure.unit}"
 
 
 def figure_rows(results: Results) -> list[list[str]]:

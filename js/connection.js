@@ -18,10 +18,10 @@ import {
 import { openWebSocket } from "./carriers/websocket.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { KeepAlive } from "./keepalive.js";
-import { REPLAY_LIMIT } from "./link.js";
+import { GIVEN_MAX, UNSENT_MAX, newLine } from "./line.js";
 import { Session } from "./session.js";
 import { afterTurn, notMeanwhile } from "./turn.js";
-import { MessageReader, encodeFrame, encodeMessage, framesOf } from "./wire.js";
+import { encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /** How long (ms) a new session may take to be welcomed, attempts together. */
 const GREETING_TIME = 10_000;
@@ -33,18 +33,6 @@ const TRIAL_TIME = 4_000;
 /** A carrier that lasted so long (ms) was a good one, even if it had nothing to move. */
 const LASTING = 5_000;
 
-/**
- * Most bytes that may pile up in a carrier. All that is kept for replay fits in, and as much again; a proxy
- * that makes more of it, by pings that are to be answered or messages to be acknowledged, does not read.
- */
-const UNSENT_MAX = 2 * REPLAY_LIMIT;
-
-/**
- * Bytes that a WebSocket is given while the page has no turn. Chromium takes no more into its own process then
- * than a pipe holds; what is beyond would wait, while exchanges move it at once.
- */
-const GIVEN_MAX = 64 * 1024;
-
 /** Most characters of a reason that the proxy is told. */
 const REASON_MAX = 500;
 
@@ -55,35 +43,13 @@ const KEEPALIVE_MIN = 1_000;
 const TIMER_MAX = 2 ** 31 - 1;
 
 /**
- * @typedef {import("./carriers/websocket.js").Carrier} Carrier
  * @typedef {import("./attempts.js").Kind} Kind
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Message} Message
- *
- * @typedef {object} Line a carrier and what came on it; or a single exchange, which has none
- * @property {Kind | "exchange"} kind
- * @property {Carrier | null} carrier
- * @property {MessageReader} reader
- * @property {boolean} welcomed
- * @property {boolean} over nothing that still comes on it means anything
- * @property {number} since when it was welcomed
- * @property {number} seen what the proxy had seen then
- * @property {boolean} moved whether it has moved any of the session's messages
+ * @typedef {import("./line.js").Line} Line
  */
 
 const now = () => performance.now();
-
-/** @param {Line["kind"]} kind @returns {Line} */
-const newLine = (kind) => ({
-  kind,
-  carrier: null,
-  reader: new MessageReader(),
-  welcomed: false,
-  over: false,
-  since: 0,
-  seen: 0,
-  moved: false,
-});
 
 export class Connection {
   /** Round trip to the proxy (ms) when last measured. @type {number | null} */

@@ -40,6 +40,7 @@ const ENTRIES = {
 
 /** Pyodide on this thread. */
 class Interpreter {
+  worker = undefined;
   /** @type {any} */
   pyodide;
   /** @type {any} */
@@ -80,11 +81,10 @@ class Interpreter {
 /** The same in a worker. */
 class Elsewhere {
   pyodide = undefined;
-  #worker;
 
   /** @param {string} url of this module */
   constructor(url) {
-    this.#worker = new Worker(url, { type: "module" });
+    this.worker = new Worker(url, { type: "module" });
   }
 
   /** @param {Options} options */
@@ -103,7 +103,7 @@ class Elsewhere {
     return new Promise((resolve) => {
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = ({ data: { told, answer } }) => (told === undefined ? resolve(answer) : tell(told));
-      this.#worker.postMessage(request, [port2]);
+      this.worker.postMessage(request, [port2]);
     });
   }
 }
@@ -119,6 +119,7 @@ export async function boot(options) {
   const interpreter = options.thread === "worker" ? new Elsewhere(import.meta.url) : new Interpreter();
   await interpreter.boot(options);
   realm.pyodide = interpreter.pyodide;
+  realm.worker = interpreter.worker;
   realm.python = {
     call: async (/** @type {Call} */ call) => {
       /** @type {Promise<void>[]} */

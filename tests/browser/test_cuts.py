@@ -11,7 +11,6 @@ from contextlib import ExitStack
 import pytest
 
 from tests.beside import Beside
-from tests.browser.worker_python import WorkerPython
 from tests.cuts import HANDSHAKE, Cut, Way
 from tests.http_only import HttpOnly
 from tests.page_python import PageError
@@ -131,13 +130,10 @@ def test_a_carrier_that_is_frozen_is_given_up_and_replaced(page, install, start_
     assert echo_server.accepted == 1
 
 
-def test_a_request_that_is_frozen_is_given_up_in_a_worker(
-    open_python, proxy, wheel, start_behind, echo_server
-):
+def test_a_request_that_is_frozen_is_given_up_in_a_worker(open_python, start_behind, echo_server):
     """A page's own thread may set no timeout for synchronous requests: it would wait as long as TCP does."""
     behind = start_behind()
-    python = open_python(install=False)
-    worker = WorkerPython(python.page, proxy, wheel)
+    worker = open_python(thread="worker", install=False)
     with Relay(behind.address) as relay:
         source = "import pynet_browser; await pynet_browser.install(url, token=token); None"
         worker.run(source, url=f"ws://127.0.0.1:{relay.port}/pynet", token=behind.token)
@@ -157,13 +153,13 @@ except TimeoutError as error:
     found = str(error)
 found
 """
-        assert worker.run(source, suspended=False) == "timed out"
+        assert worker.run(source, entry="sync") == "timed out"
         freezing.result()
         assert (
-            worker.run("connection.sendall(b'after'); connection.recv(5, 256).decode()", suspended=False)
+            worker.run("connection.sendall(b'after'); connection.recv(5, 256).decode()", entry="sync")
             == "after"
         )
-    python.close()
+    worker.close()
 
 
 # ── Of a socket ───────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from tests.browser.worker_python import WorkerPython
 from tests.http_only import HttpOnly
 from tests.peers import TcpPeer, chunks
 
@@ -73,14 +72,13 @@ def test_a_page_that_is_left_frees_its_sockets(open_python, behind, peer, carrie
 
 
 @pytest.mark.parametrize("way", [*LEAVE, "ends its worker"])
-def test_a_worker_that_is_ended_frees_its_sockets(open_python, proxy, wheel, peer, way):
-    python = open_python(install=False)
-    worker = WorkerPython(python.page, proxy, wheel)
-    used = worker.run(CONNECT, url=proxy.ws_url, token=proxy.token, host=peer.host, port=peer.port)
+def test_a_worker_that_is_ended_frees_its_sockets(open_python, proxy, peer, way):
+    python = open_python(thread="worker", install=False)
+    used = python.run(CONNECT, url=proxy.ws_url, token=proxy.token, host=peer.host, port=peer.port)
     assert used == "WebSocket"
     if way in LEAVE:
         LEAVE[way](python.page)
     else:
-        worker.terminate()
+        python.page.evaluate("worker.terminate()")
     assert peer.lost(3)
     python.close()

@@ -1,0 +1,43 @@
+/**
+ * What a connection keeps of each carrier that it tries or uses, and of each exchange.
+ * @module
+ */
+
+import { REPLAY_LIMIT } from "./link.js";
+import { MessageReader } from "./wire.js";
+
+/**
+ * Most bytes that may pile up in a carrier. All that is kept for replay fits in, and as much again; a proxy
+ * that makes more of it, by pings that are to be answered or messages to be acknowledged, does not read.
+ */
+export const UNSENT_MAX = 2 * REPLAY_LIMIT;
+
+/**
+ * Bytes that a WebSocket is given while the page has no turn. Chromium takes no more into its own process then
+ * than a pipe holds; what is beyond would wait, while exchanges move it at once.
+ */
+export const GIVEN_MAX = 64 * 1024;
+
+/**
+ * @typedef {object} Line
+ * @property {import("./attempts.js").Kind | "exchange"} kind
+ * @property {import("./carriers/websocket.js").Carrier | null} carrier a single exchange has none
+ * @property {MessageReader} reader cuts what comes on it into messages
+ * @property {boolean} welcomed
+ * @property {boolean} over nothing that still comes on it means anything
+ * @property {number} since when it was welcomed
+ * @property {number} seen what the proxy had seen then
+ * @property {boolean} moved whether it has moved any of the session's messages
+ */
+
+/** One that is not welcomed yet. @param {Line["kind"]} kind @returns {Line} */
+export const newLine = (kind) => ({
+  kind,
+  carrier: null,
+  reader: new MessageReader(),
+  welcomed: false,
+  over: false,
+  since: 0,
+  seen: 0,
+  moved: false,
+});

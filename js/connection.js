@@ -262,6 +262,10 @@ export class Connection {
   #lost(line, reason) {
     const wasInUse = line === this.#line;
     this.#drop(line);
+    if (line.retired) {
+      if (this.#line) this.#lost(this.#line, "an answer beside it was lost"); // and the proxy would not send it again
+      return;
+    }
     if (wasInUse) {
       this.session.lose();
       if (line.moved || now() - line.since >= LASTING) this.#attempts.rest();
@@ -358,6 +362,8 @@ export class Connection {
       this.#broken(/** @type {Error} */ (error));
       if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
     }
+    // The proxy sends there again when it hears something.
+    if (line.retired) this.#send(this.session.link.acknowledgement());
     this.#arm();
   }
 
@@ -416,7 +422,10 @@ export class Connection {
     const before = this.#line;
     this.#candidate = null;
     this.#line = line;
-    if (before) this.#drop(before);
+    if (before) {
+      before.retired = true;
+      before.carrier?.retire?.();
+    }
     if (this.#attached) this.reconnects++;
     this.#attached = line.welcomed = true;
     line.since = now();

@@ -24,6 +24,7 @@ export const GIVEN_MAX = 64 * 1024;
  * @property {import("./carriers/websocket.js").Carrier | null} carrier a single exchange has none
  * @property {MessageReader} reader cuts what comes on it into messages
  * @property {boolean} welcomed
+ * @property {boolean} retired another has taken its place, and what is under way on it is waited for
  * @property {boolean} over nothing that still comes on it means anything
  * @property {number} since when it was welcomed
  * @property {number} seen what the proxy had seen then
@@ -36,6 +37,7 @@ export const newLine = (kind) => ({
   carrier: null,
   reader: new MessageReader(),
   welcomed: false,
+  retired: false,
   over: false,
   since: 0,
   seen: 0,

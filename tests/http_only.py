@@ -15,11 +15,13 @@ class HttpOnly(TcpPeer):
     """Passes connections on to ``target`` whose first request asks for no upgrade, and refuses others.
 
     Attributes:
+        blocks: whether it does; a test may have it let all of them through.
         refused: how many it has refused.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
         super().__init__()
+        self.blocks = True
         self.refused = 0
         self._target = target
 
@@ -27,7 +29,7 @@ class HttpOnly(TcpPeer):
         head = request_head(connection)
         if not head:
             return
-        if b"\r\nupgrade: websocket\r\n" in head.lower():
+        if self.blocks and b"\r\nupgrade: websocket\r\n" in head.lower():
             self.refused += 1
             connection.sendall(REFUSAL)
             return

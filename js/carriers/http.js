@@ -93,6 +93,7 @@ export function openLongPoll(url, events) {
   const queue = [];
   let unsent = 0;
   let bringing = false;
+  let retired = false;
 
   /** @param {unknown} error */
   const fail = (error) => {
@@ -118,7 +119,7 @@ export function openLongPoll(url, events) {
     if (bringing) return;
     bringing = true;
     try {
-      while (queue.length && !signal.aborted) await exchange({ wait: 0, limit: 0 }, taken());
+      while (queue.length && !signal.aborted && !retired) await exchange({ wait: 0, limit: 0 }, taken());
     } catch (error) {
       fail(error);
     }
@@ -128,7 +129,7 @@ export function openLongPoll(url, events) {
   const fetchAll = async () => {
     try {
       await exchange({ wait: 0, limit: ANSWER_MAX }, []);
-      while (!signal.aborted) await exchange({ wait: WAIT_MAX, limit: ANSWER_MAX }, []);
+      while (!signal.aborted && !retired) await exchange({ wait: WAIT_MAX, limit: ANSWER_MAX }, []);
     } catch (error) {
       fail(error);
     }
@@ -145,6 +146,9 @@ export function openLongPoll(url, events) {
       return unsent;
     },
     close: () => controller.abort(),
+    retire: () => {
+      retired = true;
+    },
   };
 }
 

@@ -22,6 +22,7 @@ const NORMAL = 1000;
  * @property {(message: Uint8Array) => void} send
  * @property {number} unsent bytes that were given to it and have not left
  * @property {(done?: boolean) => void} close `done`: the session that it may have begun is not wanted
+ * @property {() => void} [retire] begin nothing more; what is under way may hold messages, and still comes
  */
 
 /**

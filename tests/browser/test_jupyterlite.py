@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.jupyterlite import Console, JupyterLite, Notebook
+from tests.http_only import HttpOnly
 from tests.servers import ROOT, ProxyProcess
 from tests.static_host import StaticHost
 
@@ -133,6 +134,32 @@ def test_a_callback_of_javascript_that_cannot_suspend_waits_too(console, echo_se
         "await done"
     )
     assert "(b'from a callback', 'xhr')" in shown
+
+
+def test_both_wait_where_no_websocket_gets_through(
+    console, site_proxy, start_proxy, echo_server, record_property
+):
+    record_property("cell", ("Chromium", "JupyterLite", "async", "HTTP"))
+    record_property("cell", ("Chromium", "JupyterLite", "callback", "HTTP"))
+    behind = start_proxy("--origin", site_proxy.url)
+    with HttpOnly(behind.address) as network:
+        url = f"http://127.0.0.1:{network.port}/?token={behind.token}"
+        assert console.run(f"await pynet_browser.install('{url}')") == ""
+        shown = console.run(
+            "import asyncio, js, socket\n"
+            "from pyodide.ffi import create_once_callable\n"
+            f"connection = socket.create_connection({echo_server.address})\n"
+            "def ask():\n"
+            "    connection.sendall(b'by HTTP')\n"
+            "    status = pynet_browser.status()\n"
+            "    return connection.recv(100), status.carrier, status.waiting\n"
+            "done = asyncio.Future()\n"
+            "js.setTimeout(create_once_callable(lambda: done.set_result(ask())), 0)\n"
+            "ask(), await done"
+        )
+        assert "(b'by HTTP', 'HTTP', 'jspi')" in shown
+        assert "(b'by HTTP', 'HTTP', 'xhr')" in shown
+        assert console.run("pynet_browser.uninstall()") == ""
 
 
 def test_nothing_leaves_this_machine(console):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.browser.matrix import Cell
+from tests.http_only import HttpOnly
 from tests.peers import Echo
 from tests.servers import ROOT, ProxyProcess
 from tests.static_host import ISOLATED, StaticHost
@@ -143,6 +145,29 @@ def open_proxy(start_proxy: Callable[..., ProxyProcess]) -> ProxyProcess:
     return start_proxy("--origin", "*")
 
 
+@dataclass(frozen=True)
+class Reached:
+    """The proxy, and what gets through to it.
+
+    Attributes:
+        carrier: ``WebSocket``, or ``HTTP`` where nothing else does.
+        names: what programs are told of it.
+    """
+
+    carrier: str
+    names: dict[str, str]
+
+
+@pytest.fixture
+def reached(request: pytest.FixtureRequest, open_proxy: ProxyProcess) -> Iterator[Reached]:
+    token = open_proxy.token
+    if request.param == "WebSocket":
+        yield Reached("WebSocket", {"url": open_proxy.url, "token": token})
+        return
+    with HttpOnly(open_proxy.address) as network:
+        yield Reached("HTTP", {"url": f"http://127.0.0.1:{network.port}/", "token": token})
+
+
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Tab]:
     """A page that is not open yet. At the end it has asked nobody but this machine."""
@@ -156,12 +181,16 @@ def tab(browser: Browser) -> Iterator[Tab]:
     assert asked == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize("site", ["plain", "isolated"], indirect=True)
+@pytest.mark.parametrize(
+    ("site", "reached"),
+    [("plain", "WebSocket"), ("isolated", "WebSocket"), ("plain", "HTTP")],
+    indirect=True,
+)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_waits_for_a_socket(
     tab: Tab,
     site: Site,
-    open_proxy: ProxyProcess,
+    reached: Reached,
     echo_server: Echo,
     *,
     script: str,
@@ -169,23 +198,23 @@ def test_a_script_waits_for_a_socket(
 ):
     attributes, program, waiting = SCRIPTS[script]
     thread, entry = "PyScript, " + script.partition("-")[0], "async" if waiting == "jspi" else "sync"
-    record_property("cell", ("Chromium", thread, entry, "WebSocket"))
-    site.write(program, attributes, url=open_proxy.url, token=open_proxy.token, echo=echo_server.address)
+    record_property("cell", ("Chromium", thread, entry, reached.carrier))
+    site.write(program, attributes, **reached.names, echo=echo_server.address)
     told = tab.hear("told: ", lambda: tab.page.goto(site.url))
     assert told == f"told: hello from PyScript {waiting}"
     assert len(tab.page.workers) == ("worker" in attributes)
 
 
-@pytest.mark.parametrize("site", ["plain"], indirect=True)
+@pytest.mark.parametrize(("site", "reached"), [("plain", "WebSocket"), ("plain", "HTTP")], indirect=True)
 def test_a_handler_of_an_event_waits_for_a_socket(
     tab: Tab,
     site: Site,
-    open_proxy: ProxyProcess,
+    reached: Reached,
     echo_server: Echo,
     record_property: Callable[[str, Cell], None],
 ):
-    record_property("cell", ("Chromium", "PyScript, page", "callback", "WebSocket"))
-    site.write(ASK_WHEN_CLICKED, url=open_proxy.url, token=open_proxy.token, echo=echo_server.address)
+    record_property("cell", ("Chromium", "PyScript, page", "callback", reached.carrier))
+    site.write(ASK_WHEN_CLICKED, **reached.names, echo=echo_server.address)
     tab.hear("ready", lambda: tab.page.goto(site.url))
     told = tab.hear("told: ", lambda: tab.page.get_by_role("button", name="Ask").click())
     assert told == "told: hello from a handler xhr"

@@ -25,12 +25,6 @@ REPLAY = 16 * MIB
 RATE = 10_000_000
 """Bytes per second: on loopback alone megabytes would be under way whenever a carrier is cut."""
 
-SYNCHRONOUS = """([source, names]) => {
-    const value = pyodide.runPython(source, { globals: pyodide.toPy({ __name__: "__main__", ...names }) });
-    return value.toJs({ dict_converter: Object.fromEntries });
-}"""
-"""Runs a program on the JavaScript stack, where Python cannot be suspended."""
-
 HANDSHAKES = 0.1
 """The share of carriers that are cut before they carry a session."""
 
@@ -60,7 +54,7 @@ def exchange(open_python, behind):
     """``exchange(program, relay, ahead=…)`` runs it in a page behind the relay; also tells the carrier."""
     pages = []
 
-    def run(program, relay, *, ahead, total=TOTAL, synchronous=False, timeout):
+    def run(program, relay, *, ahead, total=TOTAL, entry="async", timeout):
         page = open_python(install=False)
         pages.append(page)
         page.run(
@@ -70,10 +64,7 @@ def exchange(open_python, behind):
         )
         with Exchange(total, ahead) as peer:
             names = {"peer": peer.address, "sockets": SOCKETS, "size": total, "ahead": ahead}
-            if synchronous:
-                result = page.page.evaluate(SYNCHRONOUS, [program, names])
-            else:
-                result = page.run(program, timeout=timeout, **names)
+            result = page.run(program, entry=entry, timeout=timeout, **names)
             assert peer.accepted == SOCKETS
         return result, page.run("import pynet_browser; pynet_browser.status().carrier")
 
@@ -118,7 +109,7 @@ def test_cuts_lose_and_repeat_nothing_where_python_waits_by_synchronous_requests
     cuts = random_cuts(4, 100, mean=100_000)
     with Relay(behind.address, cuts, rate=RATE) as relay:
         result, _ = exchange(
-            SELECTING, relay, ahead=4 * 1024, total=TOTAL // 8 & ~3, synchronous=True, timeout=110
+            SELECTING, relay, ahead=4 * 1024, total=TOTAL // 8 & ~3, entry="sync", timeout=110
         )
     assert result["digests"] == digests(SOCKETS, TOTAL // 8 & ~3)
     assert relay.cuts == 100

@@ -227,12 +227,45 @@ suite("the way back to a WebSocket", () => {
     await world.page.settle(); // and that is on its way
     world.welcome();
     await world.page.settle();
-    assert.deepEqual([world.connection.carrier, world.page.waiting], ["WebSocket", []]);
+    assert.equal(world.connection.carrier, "WebSocket");
     assert.equal(world.proxy.heard.filter(({ type }) => type === "data").length, 2);
     world.hear({ type: "data", socket: socket.id, data: new Uint8Array(5) });
     assert.equal(socket.available, 5);
     world.clock.advance(19_999);
     assert.equal(world.page.webSockets.length, 2);
+  });
+
+  test("waits for the answers that are under way: the proxy counts what is in them as sent", async (t) => {
+    const world = await World.overHTTP(t);
+    const socket = await connected(world);
+    world.clock.advance(10_000);
+    world.welcome();
+    await world.page.settle();
+    const { length } = world.page.requests;
+    const late = world.proxy.say({ type: "data", socket: socket.id, data: new Uint8Array(2) });
+    const [under] = world.page.waiting;
+    const sent = world.webSocket.sent.length;
+    under.answer(new Uint8Array([world.proxy.welcomeAlone(), ...late].flatMap((message) => [...message])));
+    await world.page.settle();
+    assert.equal(socket.available, 2);
+    assert.equal(world.webSocket.sent.length, sent + 1); // the proxy sends there again
+    assert.deepEqual([world.page.requests.length, world.page.waiting], [length, []]);
+    world.hear({ type: "data", socket: socket.id, data: new Uint8Array(5) });
+    assert.equal(socket.available, 7);
+  });
+
+  test("is gone again, to be greeted anew, when such an answer does not come", async (t) => {
+    const world = await World.overHTTP(t);
+    const socket = await connected(world);
+    world.clock.advance(10_000);
+    world.welcome();
+    await world.page.settle();
+    world.proxy.say({ type: "data", socket: socket.id, data: new Uint8Array(2) }); // is in the answer
+    await world.loseRequests();
+    assert.deepEqual([world.connection.session.state, world.webSocket.state], ["detached", "closed"]);
+    world.clock.advance(100);
+    world.welcome();
+    assert.deepEqual([world.connection.session.state, socket.available], ["attached", 2]);
   });
 
   test("that is still blocked is tried more and more rarely", async (t) => {

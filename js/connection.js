@@ -16,6 +16,7 @@ import {
   sayLast,
 } from "./carriers/http.js";
 import { openWebSocket } from "./carriers/websocket.js";
+import { Downlink } from "./downlink.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { KeepAlive } from "./keepalive.js";
 import { GIVEN_MAX, UNSENT_MAX, newLine } from "./line.js";
@@ -46,6 +47,7 @@ const TIMER_MAX = 2 ** 31 - 1;
  * @typedef {import("./attempts.js").Kind} Kind
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Message} Message
+ * @typedef {import("./session.js").Purpose} Purpose
  * @typedef {import("./line.js").Line} Line
  */
 
@@ -91,20 +93,27 @@ export class Connection {
    * @param {string} url of the proxy's WebSocket endpoint
    * @param {string} token
    * @param {string} agent what this page calls itself
+   * @param {boolean} [streams] whether bulk may come by a stream
    */
-  constructor(url, token, agent) {
+  constructor(url, token, agent, streams = true) {
     this.url = url;
-    this.#token = token;
-    this.#agent = agent;
+    /** @param {Purpose} [purpose] */
+    this.#greeting = (purpose) => this.session.greeting(token, agent, purpose);
     this.session = new Session({
       now,
       send: (message) => this.#send(message),
       later: (flush) => queueMicrotask(flush),
     });
+    this.downlink = new Downlink(streams, {
+      address: exchangeAddress(url),
+      now,
+      greeting: this.#greeting,
+      tell: (frame) => this.#sendUnnumbered(frame),
+      received: (line, piece) => this.#received(line, piece),
+    });
   }
 
-  #token;
-  #agent;
+  #greeting;
 
   /**
    * Reach the proxy and be welcomed.
@@ -185,7 +194,7 @@ export class Connection {
       const messages = link.outstanding(BODY_MAX);
       // Where some stay behind, the proxy may have nothing to say until they have come, too.
       const held = messages.length < link.underWay ? 0 : Math.ceil(wait);
-      const greeting = this.session.greeting(this.#token, this.#agent, { wait: held, limit: ANSWER_MAX });
+      const greeting = this.#greeting({ type: "poll", wait: held, limit: ANSWER_MAX });
       const body = joined([greeting, ...messages]);
       answer = exchangeNow(exchangeAddress(this.url), body, held + ATTEMPT_TIME);
     } catch (error) {
@@ -228,8 +237,7 @@ export class Connection {
       notMeanwhile(() => line.over || handle());
     };
     const events = {
-      /** @param {import("./session.js").Poll} [poll] */
-      greeting: (poll) => this.session.greeting(this.#token, this.#agent, poll),
+      greeting: this.#greeting,
       received: (/** @type {Uint8Array} */ piece) => current(() => this.#received(line, piece)),
       closed: (/** @type {string} */ reason) => current(() => this.#lost(line, reason)),
     };
@@ -299,7 +307,10 @@ export class Connection {
   /** @param {Line} line @param {boolean} [done] whether a session that it has begun is not wanted */
   #drop(line, done) {
     line.over = true;
-    if (line === this.#line) this.#line = null;
+    if (line === this.#line) {
+      this.#line = null;
+      this.downlink.drop(); // the proxy drops it, too
+    }
     if (line === this.#candidate) {
       this.#candidate = null;
       this.#candidateUntil = Infinity;
@@ -342,7 +353,7 @@ export class Connection {
       this.session.flush();
       this.#send(farewell);
     } else {
-      const greeting = this.session.greeting(this.#token, this.#agent, { wait: 0, limit: 0 });
+      const greeting = this.#greeting({ type: "poll", wait: 0, limit: 0 });
       sayLast(exchangeAddress(this.url), greeting, this.session.link.outstanding(LAST_MAX), farewell);
     }
   }
@@ -351,14 +362,17 @@ export class Connection {
 
   /** @param {Line} line @param {Uint8Array} piece */
   #received(line, piece) {
-    if (line === this.#line) this.#keepAlive.heard(now());
+    if (line === this.#line) {
+      this.#keepAlive.heard(now());
+      if (line.kind === "WebSocket") this.downlink.heard(piece.length);
+    }
     try {
       for (const message of line.reader.feed(piece)) {
         if (line.over || this.over) return; // what is behind a goaway means nothing
         this.#receive(line, message);
       }
     } catch (error) {
-      if (line.kind === "exchange" && !line.welcomed && error instanceof ProtocolError) return; // not our proxy's answer
+      if (line.beside && !line.welcomed && error instanceof ProtocolError) return; // not our proxy's answer
       this.#broken(/** @type {Error} */ (error));
       if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
     }
@@ -386,6 +400,10 @@ export class Connection {
 
   /** @param {Line} line @param {Frame} frame about the carrier or the session */
   #handle(line, frame) {
+    if (line.kind === "stream" && frame.type !== "welcome") {
+      if (!line.welcomed) this.downlink.giveUp(frame.message ?? "the proxy does not open it");
+      return;
+    }
     switch (frame.type) {
       case "welcome":
         this.#welcome(line, frame);
@@ -412,7 +430,8 @@ export class Connection {
   #welcome(line, welcome) {
     if (line.welcomed && line.kind !== "HTTP") throw new ProtocolError("welcomed twice");
     this.agent = welcome.agent;
-    if (line.welcomed || line.kind === "exchange") {
+    if (line.kind === "stream") this.downlink.welcomed();
+    if (line.welcomed || line.beside) {
       line.welcomed = true;
       line.seen = welcome.seen;
       this.session.exchanged(welcome);
@@ -420,6 +439,7 @@ export class Connection {
       return;
     }
     const before = this.#line;
+    this.downlink.drop();
     this.#candidate = null;
     this.#line = line;
     if (before) {
@@ -471,7 +491,7 @@ export class Connection {
   /** See to it that #tick runs when something is next due. */
   #arm() {
     const due = this.#line
-      ? Math.min(this.session.link.ackAt, this.#keepAlive.deadline, this.#returnAt, this.#candidateUntil)
+      ? Math.min(this.session.link.ackAt, this.#keepAlive.deadline, this.downlink.deadline, this.#returnAt, this.#candidateUntil)
       : Math.min(this.#retryAt, this.#giveUpAt, this.#candidateUntil);
     if (due >= this.#timerAt && due < Infinity) return; // the timer that is set will set the next
     clearTimeout(this.#timer);
@@ -496,6 +516,7 @@ export class Connection {
   /** @param {Line} line @param {number} time */
   #tend(line, time) {
     this.session.flush();
+    this.downlink.tick();
     const sign = this.#keepAlive.tick(time);
     if (sign === "probe") this.#ping();
     if (sign === "lost") {

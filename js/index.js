@@ -26,6 +26,7 @@ export { missingParts, probe, surroundings };
  * @property {string} agent
  * @property {Record<string, number>} errno
  * @property {import("./sockfs/filesystem.js").Blocks} blocking
+ * @property {"auto" | "off"} bulk
  * @property {() => void} onBlocked
  */
 
@@ -53,8 +54,8 @@ export function openNow(module, options) {
 }
 
 /** @param {Options} options */
-function uplinkTo({ url, token, agent }) {
-  return url ? new Uplink(url, token, agent) : null;
+function uplinkTo({ url, token, agent, bulk }) {
+  return url ? new Uplink(url, token, agent, bulk !== "off") : null;
 }
 
 /** @param {any} module @param {Uplink | null} uplink @param {Options} options */
@@ -316,7 +317,17 @@ class Network {
 }
 
 /** What an uplink tells, where there is none. */
-const LOCAL = { url: "", proxy: "", state: "local", carrier: "", roundTrip: undefined, reconnects: 0, buffered: 0 };
+const LOCAL = {
+  url: "",
+  proxy: "",
+  state: "local",
+  carrier: "",
+  bulk: "",
+  whyBulk: "",
+  roundTrip: undefined,
+  reconnects: 0,
+  buffered: 0,
+};
 
 const DONE = { type: "done", socket: 0 };
 

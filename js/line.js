@@ -20,8 +20,9 @@ export const GIVEN_MAX = 64 * 1024;
 
 /**
  * @typedef {object} Line
- * @property {import("./attempts.js").Kind | "exchange"} kind
- * @property {import("./carriers/websocket.js").Carrier | null} carrier a single exchange has none
+ * @property {import("./attempts.js").Kind | "exchange" | "stream"} kind
+ * @property {import("./carriers/websocket.js").Carrier | null} carrier one that the session can send on
+ * @property {boolean} beside it carries the session only beside another, or for the time of an exchange
  * @property {MessageReader} reader cuts what comes on it into messages
  * @property {boolean} welcomed
  * @property {boolean} retired another has taken its place, and what is under way on it is waited for
@@ -35,6 +36,7 @@ export const GIVEN_MAX = 64 * 1024;
 export const newLine = (kind) => ({
   kind,
   carrier: null,
+  beside: kind === "exchange" || kind === "stream",
   reader: new MessageReader(),
   welcomed: false,
   retired: false,

@@ -139,16 +139,16 @@ class Probe {
 
   // ── Requests ───────────────────────────────────────────────────────────────────────────────────────
 
-  /** @param {import("./session.js").Poll} [poll] */
-  #greeting(poll) {
-    return this.#session.greeting(this.#question.token, this.#question.agent, poll);
+  /** @param {import("./session.js").Purpose} [purpose] */
+  #greeting(purpose) {
+    return this.#session.greeting(this.#question.token, this.#question.agent, purpose);
   }
 
   /** An exchange that is answered at once. @returns {Promise<Finding>} */
   async #exchange() {
     const since = now();
     try {
-      const body = this.#greeting({ wait: 0, limit: 0 });
+      const body = this.#greeting({ type: "poll", wait: 0, limit: 0 });
       const response = await ask(this.#address, body, AbortSignal.timeout(STEP_TIME));
       const content = response.body ? await contentOf(response) : new Uint8Array();
       const { status } = response;
@@ -202,7 +202,7 @@ class Probe {
     if (!this.#question.blocks || !answered) return SKIPPED; // one that nobody answers would hold the page up
     const since = now();
     try {
-      return { ...this.#takeIn(exchangeNow(this.#address, this.#greeting({ wait: 0, limit: 0 }))), ms: now() - since };
+      return { ...this.#takeIn(exchangeNow(this.#address, this.#greeting({ type: "poll", wait: 0, limit: 0 }))), ms: now() - since };
     } catch (error) {
       return { outcome: "failed", message: said(error) };
     }
@@ -267,7 +267,7 @@ class Probe {
   async #hear(end) {
     if (this.#line) return (await this.#next(this.#line, end)).type !== "late" && this.#line !== null;
     const wait = Math.max(0, Math.ceil(end - now()));
-    const greeting = this.#greeting({ wait, limit: ANSWER_MAX });
+    const greeting = this.#greeting({ type: "poll", wait, limit: ANSWER_MAX });
     const body = joined([greeting, ...this.#session.link.outstanding(BODY_MAX)]);
     try {
       const response = await ask(this.#address, body, AbortSignal.timeout(wait));
@@ -289,7 +289,7 @@ class Probe {
       this.#hangUp();
     } else {
       const last = this.#session.link.outstanding(BODY_MAX);
-      const body = joined([this.#greeting({ wait: 0, limit: 0 }), ...last, farewell]);
+      const body = joined([this.#greeting({ type: "poll", wait: 0, limit: 0 }), ...last, farewell]);
       await ask(this.#address, body, AbortSignal.timeout(GOODBYE_TIME)).catch(() => {});
     }
   }

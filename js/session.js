@@ -54,7 +54,7 @@ const ANSWERS_MAX = 1 << 20;
  * @typedef {import("./wire.js").Message} Message
  * @typedef {import("./endpoint.js").AnySocket} AnySocket
  * @typedef {import("./endpoint.js").Answered} Answered
- * @typedef {{wait: number, limit: number}} Poll what the answer of an exchange may take: ms, and bytes of messages
+ * @typedef {{type: "poll", wait: number, limit: number} | {type: "stream", number: number}} Purpose of a request over HTTP
  * @typedef {object} Surroundings
  * @property {(message: Uint8Array) => void} send hands a message to the carrier in use
  * @property {() => number} now milliseconds, never going back
@@ -102,9 +102,9 @@ export class Session {
    * The message that a carrier must begin with.
    * @param {string} token
    * @param {string} agent
-   * @param {Poll} [poll] of an exchange
+   * @param {Purpose} [purpose]
    */
-  greeting(token, agent, poll) {
+  greeting(token, agent, purpose) {
     const hello = encodeFrame({
       type: "hello",
       socket: 0,
@@ -118,7 +118,7 @@ export class Session {
       features: [],
       agent,
     });
-    return encodeMessage(0, 0, poll ? [hello, encodeFrame({ type: "poll", socket: 0, ...poll })] : [hello]);
+    return encodeMessage(0, 0, purpose ? [hello, encodeFrame({ socket: 0, ...purpose })] : [hello]);
   }
 
   /**

@@ -20,10 +20,11 @@ export class Uplink {
    * @param {string} url of the proxy's WebSocket endpoint
    * @param {string} token
    * @param {string} agent what this page calls itself
+   * @param {boolean} [streams] whether bulk may come by streams
    */
-  constructor(url, token, agent) {
+  constructor(url, token, agent, streams) {
     this.url = url;
-    this.#make = () => new Connection(url, token, agent);
+    this.#make = () => new Connection(url, token, agent, streams);
     this.#connection = this.#make();
     const { signal } = this.#listening;
     globalThis.addEventListener?.("online", () => this.#connection.hurry(), { signal });
@@ -79,12 +80,14 @@ export class Uplink {
 
   /** How it is now. */
   status() {
-    const { agent, carrier, roundTrip, reconnects, session } = this.#connection;
+    const { agent, carrier, downlink, roundTrip, reconnects, session } = this.#connection;
     return {
       url: this.url,
       proxy: agent,
       state: session.state,
       carrier,
+      bulk: downlink.state,
+      whyBulk: downlink.why,
       roundTrip: roundTrip ?? undefined,
       reconnects: this.#reconnects + reconnects,
       buffered: session.link.buffered,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from pynet_browser.diagnosis import Diagnosis, DiagnosisStep
@@ -29,7 +29,7 @@ from pynet_browser.errors import (
     SlowWaitingWarning,
     UnsupportedRuntimeError,
 )
-from pynet_browser.runtime import Network, can_suspend, examine, open_network, open_network_sync
+from pynet_browser.runtime import Network, Options, can_suspend, examine, open_network, open_network_sync
 from pynet_browser.status import SocketStatus, Status
 from pynet_browser.stdlib.patches import Patches
 
@@ -62,15 +62,17 @@ SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 SESSION_PATH = "/pynet"
 
 Blocking: TypeAlias = Literal["auto", "jspi", "xhr"]
-WAYS = ("auto", "jspi", "xhr")
+Bulk: TypeAlias = Literal["auto", "off"]
 
 _network: Network | None = None
-_way: tuple[str, str, Blocking] = ("", "", "auto")
-"""Address and token of its proxy, and how its blocking calls wait."""
+_options = Options()
+"""How it was installed."""
 _patches = Patches()
 
 
-async def install(url: str | None, *, token: str | None = None, blocking: Blocking = "auto") -> None:
+async def install(
+    url: str | None, *, token: str | None = None, blocking: Blocking = "auto", bulk: Bulk = "auto"
+) -> None:
     """Give this page's Python a network, through the proxy at ``url``.
 
     Without a proxy (``install(None)``) the page is a network of its own: its servers and clients meet on
@@ -86,20 +88,24 @@ async def install(url: str | None, *, token: str | None = None, blocking: Blocki
             tasks go on; where that is impossible, such a call raises ``BlockingError``. ``xhr``: by
             synchronous requests to the proxy, during which nothing else happens on this thread. ``auto``:
             the first where it is possible when the call is made, the second elsewhere.
+        bulk: how much data comes in. ``auto``: by a streaming answer of the proxy beside the WebSocket, for
+            as long as much comes, where that is faster, as in Chromium. ``off``: by the WebSocket, as all
+            else. A stream takes one of the six connections that a browser makes to a host by HTTP/1.1.
 
     Raises:
         NotInBrowserError: this Python does not run in a page.
         UnsupportedRuntimeError: this Pyodide is older than 314.0.
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token or this page's origin; the message says what to change.
-        ValueError: ``url`` is no address of a proxy; ``blocking`` is none of these.
+        ValueError: ``url`` is no address of a proxy; ``blocking`` or ``bulk`` is none of these.
     """
-    address, found = _arguments(url, token, blocking)
-    network = await open_network(address, found, AGENT, blocking, _hint_at(blocking))
-    _mount(network, (address, found, blocking))
+    options = _checked(url, token, blocking, bulk)
+    _mount(await open_network(options, _hint_at(blocking)), options)
 
 
-def install_sync(url: str | None, *, token: str | None = None, blocking: Blocking = "auto") -> None:
+def install_sync(
+    url: str | None, *, token: str | None = None, blocking: Blocking = "auto", bulk: Bulk = "auto"
+) -> None:
     """The same as ``install`` for code that cannot await, such as what ``pyodide.runPython`` runs.
 
     The proxy is reached by a synchronous request, unless Python can be suspended here.
@@ -108,6 +114,7 @@ def install_sync(url: str | None, *, token: str | None = None, blocking: Blockin
         url: see ``install``.
         token: see ``install``.
         blocking: see ``install``; what is said there of calls holds of this one.
+        bulk: see ``install``.
 
     Raises:
         BlockingError: Python cannot be suspended here, and ``blocking`` is ``jspi``.
@@ -116,23 +123,23 @@ def install_sync(url: str | None, *, token: str | None = None, blocking: Blockin
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token. Browsers do not tell a page whose origin the proxy
             refuses: that is ``ProxyUnreachableError``.
-        ValueError: ``url`` is no address of a proxy; ``blocking`` is none of these.
+        ValueError: ``url`` is no address of a proxy; ``blocking`` or ``bulk`` is none of these.
     """
-    address, found = _arguments(url, token, blocking)
-    network = open_network_sync(address, found, AGENT, blocking, _hint_at(blocking))
-    _mount(network, (address, found, blocking))
+    options = _checked(url, token, blocking, bulk)
+    _mount(open_network_sync(options, _hint_at(blocking)), options)
 
 
-def _arguments(url: str | None, token: str | None, blocking: str) -> tuple[str, str]:
-    """Address and token of the proxy.
+def _checked(url: str | None, token: str | None, blocking: Blocking, bulk: Bulk) -> Options:
+    """What ``install`` was told.
 
     Raises:
-        ValueError: see ``install``.
+        ValueError: see there.
     """
-    if blocking not in WAYS:
-        raise ValueError(f"blocking must be one of {', '.join(WAYS)}, not {blocking!r}")
+    for name, given, known in (("blocking", blocking, get_args(Blocking)), ("bulk", bulk, get_args(Bulk))):
+        if given not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {given!r}")
     address, found = ("", "") if url is None else proxy_address(url)
-    return address, token if token is not None else found
+    return Options(address, token if token is not None else found, AGENT, blocking, bulk)
 
 
 def _hint_at(blocking: str) -> Callable[[], None]:
@@ -147,13 +154,13 @@ def _hint_at(blocking: str) -> Callable[[], None]:
     return hint
 
 
-def _mount(network: Network, way: tuple[str, str, Blocking]) -> None:
+def _mount(network: Network, installed: Options) -> None:
     """Have the standard modules use it, in place of another."""
-    global _network, _way
+    global _network, _options
     uninstall()
     from pynet_browser.stdlib import datagrams, endpoints, local, loop, names, options, select, socket
 
-    _network, _way = network, way
+    _network, _options = network, installed
     network.mount()
     look_ups = names.Names(network)
     names.patch(_patches, look_ups)
@@ -168,11 +175,11 @@ def uninstall() -> None:
 
     Without a network there is nothing to do.
     """
-    global _network, _way
+    global _network, _options
     if _network is None:
         return
     _patches.undo()
-    network, _network, _way = _network, None, ("", "", "auto")
+    network, _network, _options = _network, None, Options()
     network.close()
 
 
@@ -215,7 +222,7 @@ def diagnose(
 
 async def _diagnose(url: str | None, token: str | None, host: str, port: int, *, suspends: bool) -> Diagnosis:
     installed = _network is not None
-    address, found, blocking = _way
+    address, found, blocking = _options.url, _options.token, _options.blocking
     invalid = ""
     if url is not None:
         try:

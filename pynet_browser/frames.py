@@ -44,8 +44,10 @@ __all__ = [
     "Reverse",
     "Reversed",
     "Shutdown",
+    "Stream",
     "Unknown",
     "Unrecognized",
+    "Unstream",
     "Welcome",
     "Window",
 ]
@@ -62,6 +64,8 @@ class Kind(IntEnum):
     PONG = 0x06
     UNKNOWN = 0x07
     POLL = 0x08
+    STREAM = 0x09
+    UNSTREAM = 0x0A
     CONNECT = 0x10
     CONNECTED = 0x11
     DATA = 0x12
@@ -246,6 +250,33 @@ class Poll(Frame):
 
     KIND = Kind.POLL
     LAYOUT = (("wait", U32), ("limit", U32))
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Frame):
+    """Stands behind the greeting of a stream: its answer is to bring the session's messages and not end.
+
+    ``number`` is larger than that of every stream of the session before it.
+    """
+
+    number: int
+
+    KIND = Kind.STREAM
+    LAYOUT = (("number", U32),)
+
+
+@dataclass(frozen=True, slots=True)
+class Unstream(Frame):
+    """On the WebSocket: messages shall come here again, and streams up to ``number`` end.
+
+    With ``lost`` 1 what they have brought did not all arrive.
+    """
+
+    number: int
+    lost: int
+
+    KIND = Kind.UNSTREAM
+    LAYOUT = (("number", U32), ("lost", U8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,6 +520,8 @@ FRAMES: dict[int, type[Frame]] = {
         Pong,
         Unknown,
         Poll,
+        Stream,
+        Unstream,
         Connect,
         Connected,
         Data,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any, cast
 
@@ -21,9 +22,37 @@ from pynet_browser.errors import (
     UnsupportedRuntimeError,
 )
 
-__all__ = ["Network", "Reply", "Watchlist", "can_suspend", "examine", "open_network", "open_network_sync"]
+__all__ = [
+    "Network",
+    "Options",
+    "Reply",
+    "Watchlist",
+    "can_suspend",
+    "examine",
+    "open_network",
+    "open_network_sync",
+]
 
 IN_PAGE = sys.platform == "emscripten"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a page wants its network; see ``pynet_browser.install``.
+
+    Attributes:
+        url: of the proxy's WebSocket; empty for none: the page is its own network.
+        token: the proxy's.
+        agent: what this page calls itself.
+        blocking: ``auto``, ``jspi`` or ``xhr``.
+        bulk: ``auto`` or ``off``.
+    """
+
+    url: str = ""
+    token: str = ""
+    agent: str = ""
+    blocking: str = "auto"
+    bulk: str = "auto"
 
 
 class Reply:
@@ -243,58 +272,47 @@ def can_suspend() -> bool:
     return bool(can_run_sync())
 
 
-async def open_network(
-    url: str, token: str, agent: str, blocking: str, on_blocked: Callable[[], None]
-) -> Network:
-    """Load the page's side and reach the proxy; with an empty ``url`` the page is its own network.
+async def open_network(options: Options, on_blocked: Callable[[], None]) -> Network:
+    """Load the page's side and reach the proxy.
 
     Args:
-        url: of the proxy's WebSocket.
-        token: the proxy's.
-        agent: what this page calls itself.
-        blocking: ``auto``, ``jspi`` or ``xhr``; see ``pynet_browser.install``.
+        options: how it is wanted.
         on_blocked: called once, soon after a call has waited without suspending Python.
 
     Raises:
         NotInBrowserError: this Python is not Pyodide.
         UnsupportedRuntimeError: this Pyodide is older than 314.0, or its internals have changed.
-        ProxyUnreachableError: nothing answers at ``url``.
+        ProxyUnreachableError: nothing answers at the address.
         ProxyRefusedError: the proxy refuses the token, this page's origin, or this version.
     """
-    exports, module, options = _page_side(url, token, agent, blocking, on_blocked)
+    exports, module, given = _page_side(options, on_blocked)
     from pyodide.ffi import JsException
 
     try:
-        return Network(await exports.open(module, options))
+        return Network(await exports.open(module, given))
     except JsException as error:
         raise _refusal(error) from None
 
 
-def open_network_sync(
-    url: str, token: str, agent: str, blocking: str, on_blocked: Callable[[], None]
-) -> Network:
+def open_network_sync(options: Options, on_blocked: Callable[[], None]) -> Network:
     """The same for code that cannot await: by suspending Python if that is possible, else by a request.
 
     Raises:
-        BlockingError: Python cannot be suspended here, and ``blocking`` is ``jspi``.
+        BlockingError: Python cannot be suspended here, and blocking calls were to wait in no other way.
     """
-    exports, module, options = _page_side(url, token, agent, blocking, on_blocked)
+    exports, module, given = _page_side(options, on_blocked)
     from pyodide.ffi import JsException, run_sync
 
-    suspends = blocking != "xhr" and can_suspend()
-    if url and blocking == "jspi" and not suspends:
+    suspends = options.blocking != "xhr" and can_suspend()
+    if options.url and options.blocking == "jspi" and not suspends:
         raise BlockingError("install_sync")
     try:
-        return Network(
-            run_sync(exports.open(module, options)) if suspends else exports.openNow(module, options)
-        )
+        return Network(run_sync(exports.open(module, given)) if suspends else exports.openNow(module, given))
     except JsException as error:
         raise _refusal(error) from None
 
 
-def _page_side(
-    url: str, token: str, agent: str, blocking: str, on_blocked: Callable[[], None]
-) -> tuple[Any, Any, Any]:
+def _page_side(options: Options, on_blocked: Callable[[], None]) -> tuple[Any, Any, Any]:
     """What js/index.js exports, Pyodide's module, and the options for both together."""
     if not IN_PAGE:
         raise NotInBrowserError("pynet_browser.install")
@@ -309,16 +327,11 @@ def _page_side(
             "pynet_browser needs Pyodide 314.0 or newer; "
             f"this is {pyodide_js.version}, and it lacks {', '.join(missing)}"
         )
-    numbers = {name: value for name, value in vars(errno).items() if name.startswith("E")}
-    options = {
-        "url": url,
-        "token": token,
-        "agent": agent,
-        "errno": numbers,
-        "blocking": blocking,
+    given = asdict(options) | {
+        "errno": {name: value for name, value in vars(errno).items() if name.startswith("E")},
         "onBlocked": create_proxy(on_blocked),  # lives as long as the page: it may be called at any time
     }
-    return exports, module, to_js(options)
+    return exports, module, to_js(given)
 
 
 def _exports() -> Any:

@@ -54,6 +54,9 @@ class Status:
         state: ``attached``; ``detached`` while a lost connection is being replaced; ``closed``; ``local``
             without a proxy.
         carrier: ``WebSocket`` or ``HTTP``, what carries the session now; empty while nothing does.
+        bulk: what brings much data at once now: ``stream``, a streaming answer beside the WebSocket, or what
+            ``carrier`` says.
+        why_bulk: a sentence that tells why, where a stream would not do or is not wanted; else empty.
         round_trip: seconds to the proxy and back, as last measured.
         reconnects: how often the connection to the proxy was replaced.
         buffered: bytes that wait to be sent or acknowledged.
@@ -69,6 +72,8 @@ class Status:
     proxy: str = ""
     state: str = "closed"
     carrier: str = ""
+    bulk: str = ""
+    why_bulk: str = ""
     round_trip: float | None = None
     reconnects: int = 0
     buffered: int = 0
@@ -86,6 +91,8 @@ class Status:
             proxy=reported["proxy"],
             state=reported["state"],
             carrier=reported["carrier"],
+            bulk="stream" if reported["bulk"] == "streaming" else reported["carrier"],
+            why_bulk=reported["whyBulk"],
             round_trip=None if milliseconds is None else milliseconds / 1000,
             reconnects=reported["reconnects"],
             buffered=reported["buffered"],
@@ -117,6 +124,7 @@ class Status:
         round_trip = "" if self.round_trip is None else f", round trip {self.round_trip * 1000:.1f} ms"
         sockets = "1 socket" if len(self.sockets) == 1 else f"{len(self.sockets)} sockets"
         carrier = f" over {self.carrier}" if self.carrier else ""
+        carrier += " and a stream" if self.bulk == "stream" else ""
         where = f"{self.url} ({self.proxy}): {self.state}{carrier}" if self.url else "within this page"
         return f"{where}{round_trip}; {sockets}; {self.why}"
 

@@ -109,9 +109,9 @@ export function openLongPoll(url, events) {
     return queue.splice(0, count);
   };
 
-  /** @param {import("../session.js").Poll} poll @param {Uint8Array[]} messages */
-  const exchange = async (poll, messages) => {
-    const answer = await post(url, joined([events.greeting(poll), ...messages]), signal);
+  /** @param {import("../session.js").Purpose} purpose @param {Uint8Array[]} messages */
+  const exchange = async (purpose, messages) => {
+    const answer = await post(url, joined([events.greeting(purpose), ...messages]), signal);
     if (!signal.aborted) events.received(answer);
   };
 
@@ -119,7 +119,7 @@ export function openLongPoll(url, events) {
     if (bringing) return;
     bringing = true;
     try {
-      while (queue.length && !signal.aborted && !retired) await exchange({ wait: 0, limit: 0 }, taken());
+      while (queue.length && !signal.aborted && !retired) await exchange({ type: "poll", wait: 0, limit: 0 }, taken());
     } catch (error) {
       fail(error);
     }
@@ -128,8 +128,8 @@ export function openLongPoll(url, events) {
 
   const fetchAll = async () => {
     try {
-      await exchange({ wait: 0, limit: ANSWER_MAX }, []);
-      while (!signal.aborted && !retired) await exchange({ wait: WAIT_MAX, limit: ANSWER_MAX }, []);
+      await exchange({ type: "poll", wait: 0, limit: ANSWER_MAX }, []);
+      while (!signal.aborted && !retired) await exchange({ type: "poll", wait: WAIT_MAX, limit: ANSWER_MAX }, []);
     } catch (error) {
       fail(error);
     }

@@ -14,7 +14,7 @@ const NORMAL = 1000;
 
 /**
  * @typedef {object} CarrierEvents
- * @property {(poll?: import("../session.js").Poll) => Uint8Array} greeting the message to begin with
+ * @property {(purpose?: import("../session.js").Purpose) => Uint8Array} greeting the message to begin with
  * @property {(piece: Uint8Array) => void} received
  * @property {(reason: string) => void} closed
  *

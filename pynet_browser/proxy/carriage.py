@@ -1,10 +1,10 @@
-"""Who carries a session's messages: a WebSocket, exchanges over HTTP, or for a while nobody."""
+"""Who carries a session's messages: a WebSocket, a stream beside it, exchanges over HTTP, or nobody now."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
+from collections import deque
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -40,12 +40,19 @@ class Carrier(Protocol):
         """Stop carrying, after one ``last`` frame; takes seconds at most, whatever the peer does."""
 
 
+class StreamCarrier(Carrier, Protocol):
+    """One that only brings messages to the page, beside a WebSocket."""
+
+    def retire(self) -> None:
+        """Take no more; what was taken still goes out."""
+
+
 class Carriage:
     """What carries one session, and which of it takes the messages.
 
-    The WebSocket that attached last has them, unless an exchange *polls*: the newest one whose answer may
-    hold messages. A page that waits in one hears nothing else, so the WebSocket is *quiet* from then on until
-    the page shows on it that it listens again.
+    The WebSocket that attached last has them, or the newest *stream* beside it, unless an exchange *polls*:
+    the newest one whose answer may hold messages. A page that waits in one hears nothing else, so WebSocket
+    and stream are *quiet* from then on until the page shows on the WebSocket that it listens again.
 
     Args:
         session: whose messages.
@@ -60,8 +67,13 @@ class Carriage:
         self._greeting: list[bytes] = []  # of the WebSocket: what goes before all messages
         self._notice: list[bytes] = []  # what whoever carries the session is told
         self._told = True  # in an answer
-        self._again = False  # it is to send everything that was not acknowledged
+        self._queue: deque[bytes] = deque()  # messages that the link gave out and nobody has sent
+        self._again = False  # everything that was not acknowledged is to be sent
         self._quiet = False
+        self._stream: StreamCarrier | None = None
+        self._stream_number = 0
+        self._streams: set[StreamCarrier] = set()  # with those that only finish
+        self._unstreamed = 0  # streams up to this number come too late
         self._exchanges: set[Carrier] = set()
         self._polling: Carrier | None = None
         self._limit = SEND_AHEAD  # of the last poll
@@ -94,10 +106,10 @@ class Carriage:
             welcome: the message to send before all else.
         """
         self._began()
-        for older in (self._socket, self._polling):
+        for older in (self._socket, self._polling, *self._streams):
             if older:
                 self._dismiss(older, "replaced", "the session has a newer carrier")
-        self._socket, self._polling = socket, None
+        self._socket, self._polling, self._stream = socket, None, None
         self._greeting = [welcome, *self._notice]
         self._again, self._quiet = True, False
         self._limit = SEND_AHEAD
@@ -106,7 +118,9 @@ class Carriage:
     def detach(self, socket: Carrier) -> None:
         """A WebSocket is gone."""
         if socket is self._socket:
-            self._socket = None
+            self._socket = self._stream = None
+            for stream in self._streams:
+                self._dismiss(stream, "replaced", "the session's WebSocket is gone")
             self._ended()
 
     def uses(self, socket: Carrier) -> bool:
@@ -128,6 +142,8 @@ class Carriage:
             self._dismiss(self._polling, "replaced", "the session has a newer exchange")
         self._polling = exchange
         self._quiet = True
+        self._again |= bool(self._queue)  # which is in the answer
+        self._queue.clear()
         self._limit = max(limit, SEND_AHEAD)
         self._session.taken()
 
@@ -140,6 +156,35 @@ class Carriage:
                 self._again = True
                 self._speak()
         self._ended()
+
+    def may_stream(self, number: int) -> bool:
+        """Whether a stream of this number may carry messages: it needs a WebSocket, and must not be late."""
+        return self._socket is not None and number > self._unstreamed
+
+    def stream(self, stream: StreamCarrier, number: int) -> None:
+        """A stream is let in, and takes the messages from now on."""
+        self._streams.add(stream)
+        self.unstream(self._stream_number, lost=False)
+        self._stream, self._stream_number = stream, number
+
+    def unstream(self, number: int, *, lost: bool) -> None:
+        """Streams up to ``number`` end: what they were given was ``lost``, or is still brought."""
+        self._unstreamed = max(self._unstreamed, number)
+        if self._stream and number >= self._stream_number:
+            self._stream.retire()
+            self._stream = None
+        if lost:
+            self._send_again()
+        self.wake()
+
+    def finish_stream(self, stream: StreamCarrier, *, lost: bool) -> None:
+        """A stream is over; what it was given may have been ``lost``."""
+        self._streams.discard(stream)
+        if stream is self._stream:
+            self._stream = None
+        if lost and not self.over:
+            self._send_again()
+            self.wake()
 
     def heard(self, socket: Carrier) -> None:
         """Something came on a WebSocket. While an exchange polls it was sent before, and shows nothing."""
@@ -161,10 +206,10 @@ class Carriage:
             if timer:
                 timer.cancel()
         kind: Ending = "protocol" if goodbye and goodbye.code == "protocol" else "ended"
-        for carrier in (self._socket, *self._exchanges):
+        for carrier in (self._socket, *self._streams, *self._exchanges):
             if carrier:
                 self._dismiss(carrier, kind, goodbye.message if goodbye else "", goodbye)
-        self._socket = self._polling = None
+        self._socket = self._stream = self._polling = None
 
     async def ended(self) -> None:
         """Wait until the page was told of the end."""
@@ -186,6 +231,10 @@ class Carriage:
         self._quiet = False
         self.wake()
 
+    def _send_again(self) -> None:
+        self._again = True
+        self._queue.clear()
+
     def _dismiss(self, carrier: Carrier, kind: Ending, reason: str, last: Frame | None = None) -> None:
         farewell = asyncio.create_task(carrier.end(kind, reason, last))
         self._farewells.add(farewell)
@@ -201,32 +250,31 @@ class Carriage:
 
     def wake(self) -> None:
         """There may be something to send."""
-        carrier = self._polling or (None if self._quiet else self._socket)
+        carrier = self._polling or self._speaker
         if carrier:
             carrier.wake()
 
-    def take(self, socket: Carrier) -> Iterator[bytes]:
-        """What a WebSocket should send now, for as long as it is the one to send."""
-        if socket is not self._socket:
-            return
-        greeting, self._greeting = self._greeting, []
-        yield from greeting
-        if self._silences(socket):
+    @property
+    def _speaker(self) -> Carrier | None:
+        """Who takes messages where no exchange does."""
+        return None if self._quiet else self._stream or self._socket
+
+    def take(self, carrier: Carrier) -> Iterator[bytes]:
+        """What a WebSocket or a stream should send now, for as long as it is the one to send."""
+        if carrier is self._socket:
+            greeting, self._greeting = self._greeting, []
+            yield from greeting
+        if carrier is not self._speaker:
             return
         link = self._session.link
-        again = link.replay() if self._again else ()
-        self._again = False
-        messages = itertools.chain(again, link.take(time.monotonic()))
+        if self._again:
+            self._again = False
+            self._queue = deque(link.replay())
+        self._queue.extend(link.take(time.monotonic()))
         self._session.taken()
         self.acknowledge_in_time()
-        for message in messages:
-            if self._silences(socket):
-                self._again = True
-                return
-            yield message
-
-    def _silences(self, socket: Carrier) -> bool:
-        return self._quiet or socket is not self._socket
+        while self._queue and carrier is self._speaker:
+            yield self._queue.popleft()
 
     def due(self, exchange: Carrier) -> bool:
         """Whether an exchange should be answered now."""

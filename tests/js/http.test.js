@@ -7,7 +7,7 @@ import { Page } from "./page.js";
 import { ProxyEnd, unnumbered } from "./proxy.js";
 
 /** @typedef {import("node:test").TestContext} TestContext */
-/** @typedef {import("../../js/session.js").Poll} Poll */
+/** @typedef {import("../../js/session.js").Purpose} Purpose */
 
 const ADDRESS = "http://127.0.0.1:8765/pynet/http";
 
@@ -28,7 +28,7 @@ class Poller {
   constructor(t) {
     this.page = new Page(t);
     this.carrier = openLongPoll(ADDRESS, {
-      greeting: (poll) => encodeMessage(0, 0, [encodeFrame({ type: "poll", socket: 0, .../** @type {Poll} */ (poll) })]),
+      greeting: (poll) => encodeMessage(0, 0, [encodeFrame({ socket: 0, .../** @type {Purpose} */ (poll) })]),
       received: (piece) => void this.received.push(piece),
       closed: (reason) => void this.closed.push(reason),
     });

@@ -10,7 +10,7 @@ import { URL_OF_PROXY, World } from "./world.js";
 
 const AF_INET6 = 10;
 /** @type {import("../../js/index.js").Options} */
-const OPTIONS = { url: URL_OF_PROXY, token: "secret", agent: "test/1", errno: ERRNO, blocking: "auto", onBlocked() {} };
+const OPTIONS = { url: URL_OF_PROXY, token: "secret", agent: "test/1", errno: ERRNO, blocking: "auto", bulk: "auto", onBlocked() {} };
 
 /** A page in which the network is installed. @param {import("node:test").TestContext} t */
 async function installed(t) {
@@ -366,6 +366,8 @@ suite("a page without a proxy", () => {
       proxy: "",
       state: "local",
       carrier: "",
+      bulk: "",
+      whyBulk: "",
       roundTrip: undefined,
       reconnects: 0,
       buffered: 0,
@@ -477,6 +479,8 @@ test("the status is made of plain values", async (t) => {
     proxy: "fake/1",
     state: "attached",
     carrier: "WebSocket",
+    bulk: "resting",
+    whyBulk: "",
     roundTrip: undefined,
     reconnects: 0,
     waiting: "jspi",

@@ -218,7 +218,7 @@ class World {
   exchange() {
     const { chance, session, proxy } = this;
     const limit = chance.choice([0, 500, 5000, 1e6]);
-    const greeting = session.greeting("token", "agent", { wait: 0, limit });
+    const greeting = session.greeting("token", "agent", { type: "poll", wait: 0, limit });
     const request = Buffer.concat([greeting, ...session.link.outstanding(chance.choice([500, 5000, 1e6]))]);
     const [heard, answered] = [chance.random() < 0.8, chance.random() < 0.8];
     const answer = heard && proxy.exchange(new Uint8Array(request));

@@ -166,6 +166,8 @@ suite("the status", () => {
       proxy: "fake/1",
       state: "attached",
       carrier: "WebSocket",
+      bulk: "resting",
+      whyBulk: "",
       roundTrip: undefined,
       reconnects: 0,
       buffered: 0,

@@ -19,19 +19,19 @@ export const URL_OF_PROXY = "ws://127.0.0.1:8765/pynet";
  */
 
 export class World {
-  /** @param {TestContext} t @param {{url?: string, token?: string, welcome?: object}} [options] */
-  constructor(t, { url = URL_OF_PROXY, token = "secret", welcome } = {}) {
+  /** @param {TestContext} t @param {{url?: string, token?: string, welcome?: object, streams?: boolean}} [options] */
+  constructor(t, { url = URL_OF_PROXY, token = "secret", welcome, streams } = {}) {
     this.page = new Page(t);
     this.clock = this.page.clock;
     this.proxy = new ProxyEnd(welcome);
-    this.connection = new Connection(url, token, "test/1");
+    this.connection = new Connection(url, token, "test/1", streams);
   }
 
   get webSocket() {
     return this.page.webSocket;
   }
 
-  /** A connection that is open. @param {TestContext} t @param {{welcome?: object}} [options] */
+  /** A connection that is open. @param {TestContext} t @param {{welcome?: object, streams?: boolean}} [options] */
   static async opened(t, options) {
     const world = new World(t, options);
     const opening = world.connection.open();

@@ -154,10 +154,15 @@ class Page:
             asyncio.create_task(self._write(carrier, again)),
         ]
 
+    @property
+    def carrier(self) -> Carrier:
+        """The WebSocket that was attached last."""
+        assert self._carrier
+        return self._carrier
+
     def cut(self) -> None:
         """Lose the carrier, with what is under way."""
-        assert self._carrier
-        self._carrier.cut()
+        self.carrier.cut()
 
     async def lost(self) -> None:
         """Wait until the carrier is gone; ``over`` tells whether the session is, too."""

@@ -65,6 +65,11 @@ async def test_a_way_of_waiting_that_is_none_is_refused_before_anything_is_asked
         await pynet_browser.install(None, blocking=cast(Any, "spin"))
 
 
+async def test_a_way_for_bulk_that_is_none_is_refused_too():
+    with pytest.raises(ValueError, match="bulk must be one of auto, off, not 'on'"):
+        await pynet_browser.install(None, bulk=cast(Any, "on"))
+
+
 def test_whoever_did_not_choose_the_slow_way_is_told_of_it():
     with pytest.warns(pynet_browser.SlowWaitingWarning, match="a blocking call waited"):
         pynet_browser._hint_at("auto")()

@@ -15,10 +15,12 @@ IMPURE_MODULES = {"socket", "asyncio", "js", "pyodide", "time", "threading", "se
 
 PURE_JAVASCRIPT = [
     "wire",
+    "fields",
     "link",
     "window",
     "keepalive",
     "attempts",
+    "bulk",
     "errors",
     "queue",
     "names",

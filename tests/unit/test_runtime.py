@@ -19,7 +19,7 @@ from pynet_browser.errors import (
     ProxyUnreachableError,
     UnsupportedRuntimeError,
 )
-from pynet_browser.runtime import Network, Reply, Watchlist
+from pynet_browser.runtime import Network, Options, Reply, Watchlist
 from tests.unit.page import Later, Pending, Plain, Standing, reply
 
 
@@ -293,18 +293,24 @@ def hint() -> None:
 
 
 def open_now(url: str = "ws://proxy", blocking: str = "auto") -> Network:
-    return runtime.open_network_sync(url, "token", "agent", blocking, hint)
+    return runtime.open_network_sync(Options(url, "token", "agent", blocking), hint)
 
 
 async def test_the_page_is_told_where_the_proxy_is_and_how_calls_wait(exports):
-    network = await runtime.open_network("ws://proxy", "secret", "agent/1", "xhr", hint)
+    network = await runtime.open_network(Options("ws://proxy", "secret", "agent/1", "xhr", "off"), hint)
     assert network._js == "network"
     [(name, module, options)] = exports.called
     assert (name, module) == ("open", "module")
     assert options["onBlocked"].value is hint
     assert options["errno"]["EDEADLK"] == errno.EDEADLK
-    told = {name: options[name] for name in ("url", "token", "agent", "blocking")}
-    assert told == {"url": "ws://proxy", "token": "secret", "agent": "agent/1", "blocking": "xhr"}
+    told = {name: options[name] for name in ("url", "token", "agent", "blocking", "bulk")}
+    assert told == {
+        "url": "ws://proxy",
+        "token": "secret",
+        "agent": "agent/1",
+        "blocking": "xhr",
+        "bulk": "off",
+    }
 
 
 @pytest.mark.parametrize(
@@ -335,7 +341,7 @@ async def test_a_refusal_is_an_exception_of_ours_either_way(exports, ffi):
     with pytest.raises(ProxyRefusedError, match="because of the moon"):
         open_now()
     with pytest.raises(ProxyRefusedError, match="because of the moon"):
-        await runtime.open_network("ws://proxy", "token", "agent", "auto", hint)
+        await runtime.open_network(Options("ws://proxy", "token", "agent"), hint)
 
 
 def test_a_pyodide_that_is_too_old_is_told_what_it_lacks(exports):
@@ -349,4 +355,4 @@ async def test_elsewhere_than_in_a_page_nothing_is_opened():
     with pytest.raises(NotInBrowserError):
         open_now(blocking="jspi")
     with pytest.raises(NotInBrowserError):
-        await runtime.open_network("ws://proxy", "token", "agent", "auto", hint)
+        await runtime.open_network(Options("ws://proxy", "token", "agent"), hint)

@@ -26,6 +26,8 @@ REPORT: dict[str, Any] = {
     "proxy": "pynet-browser/1",
     "state": "attached",
     "carrier": "WebSocket",
+    "bulk": "resting",
+    "whyBulk": "the WebSocket is faster",
     "roundTrip": 12.345,
     "reconnects": 2,
     "buffered": 99,
@@ -47,6 +49,8 @@ def test_everything_that_is_reported_is_there_in_pythons_types():
         proxy="pynet-browser/1",
         state="attached",
         carrier="WebSocket",
+        bulk="WebSocket",
+        why_bulk="the WebSocket is faster",
         round_trip=0.012345,
         reconnects=2,
         buffered=99,
@@ -111,8 +115,15 @@ def test_a_session_that_nothing_carries_now_names_no_carrier():
     assert "(pynet-browser/1): detached, round" in str(status(state="detached", carrier=""))
 
 
+@pytest.mark.parametrize("state", ["resting", "opening", "streaming", "closing", ""])
+def test_a_stream_is_named_while_it_brings_what_comes(state: str):
+    found = status(bulk=state)
+    assert found.bulk == ("stream" if state == "streaming" else "WebSocket")
+    assert ("attached over WebSocket and a stream, " in str(found)) == (state == "streaming")
+
+
 def test_without_a_proxy_the_network_is_the_page():
-    alone = {"url": "", "proxy": "", "state": "local", "carrier": "", "roundTrip": None}
+    alone = {"url": "", "proxy": "", "state": "local", "carrier": "", "bulk": "", "roundTrip": None}
     assert str(status(**alone, sockets=[])).startswith("within this page; 0 sockets; ")
 
 

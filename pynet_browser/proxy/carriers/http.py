@@ -1,4 +1,4 @@
-"""Exchanges over HTTP: one request brings messages, and its answer takes along what there is for the page."""
+"""Requests over HTTP: exchanges, whose answer takes along what there is for the page, and streams."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pynet_browser.proxy import guard
 from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
 from pynet_browser.proxy.carriage import Ending
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
+from pynet_browser.proxy.carriers.stream import Downstream
 from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.sessions import GreetingError
 from pynet_browser.wire import (
@@ -25,6 +26,7 @@ from pynet_browser.wire import (
     MessageReader,
     Poll,
     Refused,
+    Stream,
     encode_frame,
     encode_message,
     frames_of,
@@ -55,7 +57,7 @@ END_TIMEOUT = 2.0
 
 
 async def handle(request: web.Request) -> web.StreamResponse:
-    """Serve one exchange: greet, take in what came, hold the answer until it is due."""
+    """Serve one request: greet, and then do what stands behind the greeting."""
     config, sessions = request.app[CONFIG], request.app[SESSIONS]
     exchange = Exchange(request, config.limits.message_bytes)
     try:
@@ -63,20 +65,26 @@ async def handle(request: web.Request) -> web.StreamResponse:
         if refusal:
             raise GreetingError(refusal.code, refusal.message)
         with sessions.unauthenticated():
-            hello, poll = await exchange.greeted(config.auth_timeout)
+            hello, purpose = await exchange.greeted(config.auth_timeout)
+            if isinstance(purpose, Stream) and not hello.session:
+                raise GreetingError("session", "a stream carries a session that is there already")
             session = sessions.admit(hello)
-        if session.carriage.exchanges >= AT_ONCE_MAX:
+        if isinstance(purpose, Poll) and session.carriage.exchanges >= AT_ONCE_MAX:
             raise GreetingError("busy", f"{AT_ONCE_MAX} exchanges of the session are under way; try again")
+        if isinstance(purpose, Stream) and not session.carriage.may_stream(purpose.number):
+            raise GreetingError("busy", "the session has no WebSocket, or does not want the stream any more")
     except GreetingError as error:
         return await exchange.answer(403, [_message(Refused(0, error.code, error.message))])
     except ProtocolError as error:
         return await exchange.answer(400, [_message(Goaway(0, "protocol", str(error)))])
     except (ConnectionError, web.RequestPayloadError):
         return web.Response(status=400)
-    limit = min(poll.limit, ANSWER_MAX)
+    if isinstance(purpose, Stream):
+        return await Downstream(request).run(session, purpose.number)
+    limit = min(purpose.limit, ANSWER_MAX)
     session.carriage.begin(exchange, limit)
     try:
-        return await exchange.run(session, min(poll.wait / 1000, WAIT_MAX), limit)
+        return await exchange.run(session, min(purpose.wait / 1000, WAIT_MAX), limit)
     finally:
         exchange.finish(session)
 
@@ -117,8 +125,8 @@ class Exchange:
 
     # ── The request ────────────────────────────────────────────────────────────────────────────────
 
-    async def greeted(self, timeout: float) -> tuple[Hello, Poll]:
-        """Wait for the first message.
+    async def greeted(self, timeout: float) -> tuple[Hello, Poll | Stream]:
+        """Wait for the first message: a greeting, and what the request is for.
 
         Raises:
             ProtocolError: it is no greeting, too long, or does not come within ``timeout`` seconds.
@@ -135,8 +143,8 @@ class Exchange:
         except asyncio.IncompleteReadError as error:
             raise ProtocolError("the request ends within its greeting") from error
         match [*frames_of(memoryview(body))]:
-            case [Hello() as hello, Poll() as poll]:
-                return hello, poll
+            case [Hello() as hello, Poll() | Stream() as purpose]:
+                return hello, purpose
             case _:
                 raise ProtocolError("the first message is no greeting")
 

@@ -14,6 +14,7 @@ from pynet_browser.wire import (
     Pong,
     Unknown,
     Unrecognized,
+    Unstream,
     encode_frame,
     encode_message,
     frames_of,
@@ -47,6 +48,8 @@ def _answer(frame: Frame, session: Session) -> Frame | None:
             return Unknown(socket, kind)
         case Goaway():
             session.end()
+        case Unstream(number=number, lost=lost):
+            session.carriage.unstream(number, lost=bool(lost))
         case Pong() | Unknown():
             pass
         case _:

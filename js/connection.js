@@ -418,7 +418,7 @@ export class Connection {
         this.#sendUnnumbered({ type: "pong", socket: 0, stamp: frame.stamp });
         break;
       case "pong":
-        if (frame.stamp === this.#pinged) this.roundTrip = now() - frame.stamp / 1000;
+        if (frame.stamp === this.#pinged) this.session.measured((this.roundTrip = now() - frame.stamp / 1000));
         break;
       case "unrecognized":
         this.#sendUnnumbered({ type: "unknown", socket: frame.socket, kind: frame.kind });

@@ -6,7 +6,7 @@
 
 import { ProtocolError, SocketError } from "./errors.js";
 import { Link } from "./link.js";
-import { Budget, WINDOW_INITIAL } from "./window.js";
+import { Budget, WINDOW_INITIAL, busyWithin } from "./window.js";
 import { LAYOUTS, VERSION, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /**
@@ -72,6 +72,8 @@ export class Session {
   peerWindow = WINDOW_INITIAL;
   /** How long (ms) the proxy keeps the session without a carrier. */
   grace = 60_000;
+  /** How long (ms) half a window takes at most where it holds its sender back. */
+  busy = busyWithin(0);
   budget = new Budget(WINDOW_BUDGET);
   link = new Link();
   /** By id, those that can be told something. @type {Map<number, AnySocket>} */
@@ -152,6 +154,11 @@ export class Session {
     this.grace = welcome.grace;
     this.peerWindow = welcome.window;
     this.link.peerReplay = welcome.replay;
+  }
+
+  /** A round trip has taken so long. @param {number} milliseconds */
+  measured(milliseconds) {
+    this.busy = busyWithin(milliseconds);
   }
 
   /** The last carrier is gone; messages wait for the next. */

@@ -372,7 +372,7 @@ export class Socket extends Endpoint {
   #consumed(size) {
     if (!this.#receives) return; // nothing more will come
     const now = this.network?.now() ?? 0;
-    const credit = this.#incoming.consumed(size, this.#queue.length, now);
+    const credit = this.#incoming.consumed(size, this.#queue.length, now, this.network?.busy);
     if (credit) this.tell({ type: "window", credit });
   }
 }

@@ -15,6 +15,18 @@ export const WINDOW_MIN = 2048;
 /** Half a window taken within so many ms: the window, not the reader, may be what holds the sender back. */
 const BUSY = 250;
 
+/** Half a window taken in more than so many ms, with something left all the time: its reader needs less. */
+const SLOW = 2_000;
+
+/**
+ * What BUSY is where a round trip takes so many ms: no less than two, in which a sender that waits for credit
+ * sends all that it has and has it read.
+ * @param {number} roundTrip
+ */
+export function busyWithin(roundTrip) {
+  return Math.max(BUSY, 2 * roundTrip);
+}
+
 const CREDIT_MAX = 2 ** 32 - 1;
 
 /** Bytes that the windows of one session may grow by, all together. */
@@ -61,11 +73,14 @@ export class SendWindow {
  *
  * It doubles each time its reader has taken half of it quickly and had nothing left to read on the way, up to
  * `limit` and as far as the budget allows: a fast reader on a long line ends with a window that keeps the line
- * full, a slow one with the memory it had at first. One whose size was set stays as it is.
+ * full, a slow one with the memory it had at first. It is halved when its reader takes that half slowly and always had
+ * something left, down to its first size. One whose size was set stays as it is.
  */
 export class ReceiveWindow {
   /** Taken from the budget. */
   #charge = 0;
+  /** It does not shrink below. */
+  #floor;
   #granted;
   /** Read and not granted again; below zero what a smaller window still has to withhold. */
   #taken = 0;
@@ -82,6 +97,7 @@ export class ReceiveWindow {
     this.size = size;
     this.initial = size;
     this.limit = limit;
+    this.#floor = size;
     this.#granted = size;
   }
 
@@ -96,25 +112,38 @@ export class ReceiveWindow {
    * @param {number} size
    * @param {number} held
    * @param {number} now
+   * @param {number} [busy] see `busyWithin`
    */
-  consumed(size, held, now) {
+  consumed(size, held, now, busy = BUSY) {
     const withholding = this.#taken < 0;
     this.#taken += size;
     if (withholding) this.#settle();
     if (held === 0) this.#drained = true;
     if (this.#taken * 2 < this.size) return 0;
-    let credit = this.#taken;
-    const growth = Math.min(this.size, this.limit - this.size);
-    if (growth > 0 && this.#drained && now - this.#since < BUSY && this.budget.take(growth)) {
-      this.#charge += growth;
-      this.size += growth;
-      credit += growth;
-    }
+    const change = this.#drained
+      ? this.#growth(now - this.#since < busy)
+      : -this.#shrinkage(now - this.#since > SLOW);
+    const credit = this.#taken + change;
+    this.#charge += change;
+    this.size += change;
     this.#taken = 0;
     this.#drained = false;
     this.#since = now;
     this.#granted += credit;
     return credit;
+  }
+
+  /** What it grows by, taken from the budget. @param {boolean} busy */
+  #growth(busy) {
+    const growth = busy ? Math.max(0, Math.min(this.size, this.limit - this.size)) : 0;
+    return this.budget.take(growth) ? growth : 0;
+  }
+
+  /** What it shrinks by, given back to the budget: no more than was taken, and so not granted. @param {boolean} slow */
+  #shrinkage(slow) {
+    const shrinkage = slow ? Math.min(this.size >> 1, this.size - this.#floor) : 0;
+    this.budget.give(shrinkage);
+    return shrinkage;
   }
 
   /**
@@ -126,7 +155,7 @@ export class ReceiveWindow {
     const size = Math.min(Math.max(wanted, WINDOW_MIN), WINDOW_MAX, this.initial + this.#charge + this.budget.left);
     this.#taken += size - this.size;
     const credit = size > this.size ? Math.max(this.#taken, 0) : 0;
-    this.size = this.limit = size;
+    this.size = this.limit = this.#floor = size;
     this.#taken -= credit;
     this.#granted += credit;
     this.#settle();

@@ -9,7 +9,7 @@ import math
 
 from pynet_browser.errors import ProtocolError
 
-__all__ = ["WINDOW_INITIAL", "WINDOW_MAX", "WINDOW_MIN", "Budget", "ReceiveWindow", "SendWindow"]
+__all__ = ["WINDOW_INITIAL", "WINDOW_MAX", "WINDOW_MIN", "Budget", "ReceiveWindow", "SendWindow", "busy_within"]
 
 WINDOW_INITIAL = 256 * 1024
 WINDOW_MAX = 16 << 20
@@ -19,7 +19,18 @@ WINDOW_MIN = 2048
 BUSY = 0.25
 """Half a window taken within so many seconds: the window, not the reader, may hold the sender back."""
 
+SLOW = 2.0
+"""Half a window taken in more than so many seconds, with something left all the time: its reader needs less."""
+
 CREDIT_MAX = (1 << 32) - 1
+
+
+def busy_within(round_trip: float) -> float:
+    """What ``BUSY`` is where a round trip takes so many seconds.
+
+    No less than two, in which a sender that waits for credit sends all that it has and has it read.
+    """
+    return max(BUSY, 2 * round_trip)
 
 
 class Budget:
@@ -66,13 +77,15 @@ class ReceiveWindow:
 
     It doubles each time its reader has taken half of it quickly and had nothing left to read on the way, up
     to ``limit`` and as far as ``budget`` allows: a fast reader on a long line ends with a window that keeps
-    the line full, a slow one with the memory it had at first. One whose size was set stays as it is.
+    the line full, a slow one with the memory it had at first. It is halved when its reader takes that half
+    slowly and always had something left, down to its first size. One whose size was set stays as it is.
     """
 
     def __init__(self, budget: Budget, size: int = WINDOW_INITIAL, limit: int = WINDOW_MAX) -> None:
         self.size = size
         self._initial = size
         self._limit = limit
+        self._floor = size  # it does not shrink below
         self._budget = budget
         self._charge = 0  # taken from the budget
         self._granted = size
@@ -90,8 +103,11 @@ class ReceiveWindow:
             raise ProtocolError(f"{size} bytes came in a window of {self._granted}")
         self._granted -= size
 
-    def consumed(self, size: int, held: int, now: float) -> int:
-        """``size`` bytes were read and ``held`` are left; returns the credit to grant now (0: none yet)."""
+    def consumed(self, size: int, held: int, now: float, busy: float = BUSY) -> int:
+        """``size`` bytes were read and ``held`` are left; returns the credit to grant now (0: none yet).
+
+        ``busy`` is what ``busy_within`` says.
+        """
         withholding = self._taken < 0
         self._taken += size
         if withholding:
@@ -99,15 +115,27 @@ class ReceiveWindow:
         self._drained = self._drained or held == 0
         if self._taken * 2 < self.size:
             return 0
-        credit = self._taken
-        growth = min(self.size, self._limit - self.size)
-        if growth > 0 and self._drained and now - self._since < BUSY and self._budget.take(growth):
-            self._charge += growth
-            self.size += growth
-            credit += growth
+        if self._drained:
+            change = self._growth(busy=now - self._since < busy)
+        else:
+            change = -self._shrinkage(slow=now - self._since > SLOW)
+        credit = self._taken + change
+        self._charge += change
+        self.size += change
         self._taken, self._drained, self._since = 0, False, now
         self._granted += credit
         return credit
+
+    def _growth(self, *, busy: bool) -> int:
+        """What it grows by, taken from the budget."""
+        growth = max(0, min(self.size, self._limit - self.size)) if busy else 0
+        return growth if self._budget.take(growth) else 0
+
+    def _shrinkage(self, *, slow: bool) -> int:
+        """What it shrinks by, given back to the budget: no more than was taken, and so not granted."""
+        shrinkage = min(self.size // 2, self.size - self._floor) if slow else 0
+        self._budget.give(shrinkage)
+        return shrinkage
 
     def resize(self, size: int) -> int:
         """Set the size once and for all, as far as the budget goes; returns the credit to grant now.
@@ -117,7 +145,7 @@ class ReceiveWindow:
         size = min(max(size, WINDOW_MIN), WINDOW_MAX, self._initial + self._charge + self._budget.left)
         self._taken += size - self.size
         credit = max(self._taken, 0) if size > self.size else 0
-        self.size = self._limit = size
+        self.size = self._limit = self._floor = size
         self._taken -= credit
         self._granted += credit
         self._settle()

@@ -75,8 +75,9 @@ class Firefox:
             TimeoutError: The page has not answered in time.
         """
         assert self._driver.stdin is not None
-        self._driver.stdin.write(json.dumps({"do": action, **arguments}) + "\n")
-        self._driver.stdin.flush()
+        with suppress(BrokenPipeError):  # that the driver has ended is heard below
+            self._driver.stdin.write(json.dumps({"do": action, **arguments}) + "\n")
+            self._driver.stdin.flush()
         answer = self._listen()
         if answer.get("late"):
             raise TimeoutError

@@ -17,7 +17,7 @@ from pynet_browser.proxy.listener import Listener
 from pynet_browser.proxy.requests import Requests
 from pynet_browser.proxy.tcp import HostSocket
 from pynet_browser.proxy.udp import DatagramSocket
-from pynet_browser.window import Budget
+from pynet_browser.window import Budget, busy_within
 from pynet_browser.wire import (
     Associate,
     Bind,
@@ -65,6 +65,7 @@ class Session:
         key: the secret without which it cannot be resumed.
         link: its numbered messages.
         carriage: what carries them.
+        busy: seconds that half a window takes at most where it holds the page back.
         peer_window: credit that the page grants each new socket.
         policy: what it may reach, and where it may listen.
         scratch: where sockets read into; what is read is taken out before another reads.
@@ -76,6 +77,7 @@ class Session:
         self.key = key
         self.peer_window = peer_window
         self.budget = Budget(WINDOW_BUDGET)
+        self.busy = busy_within(0)
         self.link = Link()
         self.link.peer_replay = peer_replay
         self.carriage = Carriage(self, sessions.config.grace)
@@ -105,6 +107,10 @@ class Session:
         self._requests.cancel()
         self._account()
         self._sessions.forget(self)
+
+    def measured(self, round_trip: float) -> None:
+        """A round trip to the page has taken so many seconds."""
+        self.busy = busy_within(round_trip)
 
     # ── Messages ───────────────────────────────────────────────────────────────────────────────────
 

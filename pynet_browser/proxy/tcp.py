@@ -301,7 +301,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         return len(waiting) if waiting and not self._write(waiting) else 0
 
     def _consumed(self, size: int) -> None:
-        credit = self._incoming.consumed(size, self._held, time.monotonic())
+        credit = self._incoming.consumed(size, self._held, time.monotonic(), self._session.busy)
         if credit and self._state in ("open", "host_done"):
             self._session.send(Window(self.id, credit))
 

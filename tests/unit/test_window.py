@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.window import WINDOW_INITIAL, WINDOW_MAX, Budget, ReceiveWindow, SendWindow
+from pynet_browser.window import BUSY, WINDOW_INITIAL, WINDOW_MAX, Budget, ReceiveWindow, SendWindow
 from tests.unit.vectors import by_name, vectors
 
 VECTORS = vectors("window")
@@ -50,14 +50,15 @@ def perform(window: ReceiveWindow, step: dict[str, Any]) -> None:
         case "received":
             window.received(step["size"])
         case "consumed":
-            assert window.consumed(step["size"], step["held"], step["now"] / 1000) == step["gives"], step
+            busy = step.get("busy", BUSY * 1000) / 1000
+            assert window.consumed(step["size"], step["held"], step["now"] / 1000, busy) == step["gives"], step
         case "resize":
             assert window.resize(step["size"]) == step["gives"], step
         case "close":
             window.close()
 
 
-@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.floats(0, 0.5))), st.integers(0, 10_000))
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.floats(0, 4))), st.integers(0, 10_000))
 def test_what_is_under_way_and_what_is_held_never_exceed_the_window(happenings, growth):
     budget = Budget(growth)
     receiving, sending = ReceiveWindow(budget, 1000, 8000), SendWindow(1000)

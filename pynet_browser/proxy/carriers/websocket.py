@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
@@ -148,8 +149,12 @@ class WebSocketCarrier:
             session.carriage.detach(self)
 
     async def _read(self, session: Session) -> None:
+        welcomed: float | None = time.monotonic()
         while True:
             message = await self._socket.receive()
+            if welcomed is not None:  # a page says nothing before it is, and then asks how long that takes
+                session.measured(time.monotonic() - welcomed)
+                welcomed = None
             match message.type:
                 case WSMsgType.CLOSE:
                     if message.data in LEAVING and session.carriage.uses(self):

@@ -15,7 +15,7 @@ export const WINDOW_MIN = 2048;
 /** Half a window taken within so many ms: the window, not the reader, may be what holds the sender back. */
 const BUSY = 250;
 
-/** Half a window taken in more than so many ms, with something left all the time: its reader needs less. */
+/** Half a window taken in more than so many ms, with something left all the time: it can be smaller. */
 const SLOW = 2_000;
 
 /**

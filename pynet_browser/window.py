@@ -9,7 +9,15 @@ import math
 
 from pynet_browser.errors import ProtocolError
 
-__all__ = ["WINDOW_INITIAL", "WINDOW_MAX", "WINDOW_MIN", "Budget", "ReceiveWindow", "SendWindow", "busy_within"]
+__all__ = [
+    "WINDOW_INITIAL",
+    "WINDOW_MAX",
+    "WINDOW_MIN",
+    "Budget",
+    "ReceiveWindow",
+    "SendWindow",
+    "busy_within",
+]
 
 WINDOW_INITIAL = 256 * 1024
 WINDOW_MAX = 16 << 20
@@ -20,7 +28,7 @@ BUSY = 0.25
 """Half a window taken within so many seconds: the window, not the reader, may hold the sender back."""
 
 SLOW = 2.0
-"""Half a window taken in more than so many seconds, with something left all the time: its reader needs less."""
+"""Half a window taken in more than so many seconds, with something left all the time: it can be smaller."""
 
 CREDIT_MAX = (1 << 32) - 1
 

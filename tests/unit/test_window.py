@@ -50,8 +50,8 @@ def perform(window: ReceiveWindow, step: dict[str, Any]) -> None:
         case "received":
             window.received(step["size"])
         case "consumed":
-            busy = step.get("busy", BUSY * 1000) / 1000
-            assert window.consumed(step["size"], step["held"], step["now"] / 1000, busy) == step["gives"], step
+            now, busy = step["now"] / 1000, step.get("busy", BUSY * 1000) / 1000
+            assert window.consumed(step["size"], step["held"], now, busy) == step["gives"], step
         case "resize":
             assert window.resize(step["size"]) == step["gives"], step
         case "close":

@@ -11,13 +11,13 @@ import {
   LAST_MAX,
   exchangeAddress,
   exchangeNow,
-  joined,
   openLongPoll,
   sayLast,
 } from "./carriers/http.js";
 import { openWebSocket } from "./carriers/websocket.js";
 import { Downlink } from "./downlink.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
+import { joined } from "./fields.js";
 import { KeepAlive } from "./keepalive.js";
 import { GIVEN_MAX, UNSENT_MAX, newLine } from "./line.js";
 import { Session } from "./session.js";

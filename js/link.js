@@ -9,11 +9,13 @@
  */
 
 import { ProtocolError } from "./errors.js";
+import { joined } from "./fields.js";
 import {
   FRAME_HEADER,
   MESSAGE_HEADER,
   MESSAGE_MAX,
   encodeMessage,
+  sizeOf,
   viewOf,
   writeDataHeader,
   writeMessageHeader,
@@ -240,26 +242,27 @@ export class Link {
     this.received++;
     for (let next; this.#early.size && (next = this.#early.get(this.received + 1)); ) {
       this.#early.delete(next.number);
-      this.#earlySize -= MESSAGE_HEADER + next.body.length;
+      this.#earlySize -= MESSAGE_HEADER + sizeOf(next);
       this.received++;
       ready.push(next);
     }
-    for (const each of ready) this.#unacknowledged += MESSAGE_HEADER + each.body.length;
+    for (const each of ready) this.#unacknowledged += MESSAGE_HEADER + sizeOf(each);
     if (this.ackAt === Infinity) this.ackAt = now + ACK_DELAY;
     return ready;
   }
 
   /** @param {Message} message */
   #hold(message) {
-    if (this.#early.has(message.number)) return;
-    const size = MESSAGE_HEADER + message.body.length;
+    const { number, ack, body, more = [] } = message;
+    if (this.#early.has(number)) return;
+    const size = MESSAGE_HEADER + sizeOf(message);
     // A peer with room for one byte may push one more frame.
     const limit = Math.min(this.peerReplay, REPLAY_LIMIT) + MESSAGE_MAX;
-    if (message.number - this.received > 2 * MESSAGES_UNDER_WAY || this.#earlySize + size > limit) {
-      throw new ProtocolError(`message ${message.number} came and ${this.received + 1} did not`);
+    if (number - this.received > 2 * MESSAGES_UNDER_WAY || this.#earlySize + size > limit) {
+      throw new ProtocolError(`message ${number} came and ${this.received + 1} did not`);
     }
     // It may be a view into a carrier's buffer many times its size: keep a copy of its own.
-    this.#early.set(message.number, { ...message, body: new Uint8Array(message.body) });
+    this.#early.set(number, { number, ack, body: new Uint8Array(joined([body, ...more])) });
     this.#earlySize += size;
   }
 

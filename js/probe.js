@@ -4,8 +4,9 @@
  * @module
  */
 
-import { ANSWER_MAX, BODY_MAX, STATUSES, ask, contentOf, exchangeAddress, exchangeNow, joined } from "./carriers/http.js";
+import { ANSWER_MAX, BODY_MAX, STATUSES, ask, contentOf, exchangeAddress, exchangeNow } from "./carriers/http.js";
 import { SUBPROTOCOL } from "./carriers/websocket.js";
+import { joined } from "./fields.js";
 import { Session } from "./session.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 

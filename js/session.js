@@ -237,7 +237,7 @@ export class Session {
       return;
     }
     for (const each of this.link.receive(message, this.now())) {
-      for (const frame of framesOf(each.body)) this.#dispatch(frame);
+      for (const frame of framesOf(each.body, each.more)) this.#dispatch(frame);
     }
     if (this.room < -ANSWERS_MAX) {
       throw new ProtocolError("the proxy has more and more answered, and acknowledges nothing");

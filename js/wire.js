@@ -9,7 +9,7 @@
  */
 
 import { ProtocolError } from "./errors.js";
-import { ADDRESS, REST, Reader, TEXT, U16, U32, U64, U8, list, viewOf } from "./fields.js";
+import { ADDRESS, REST, Reader, TEXT, U16, U32, U64, U8, joined, list, viewOf } from "./fields.js";
 
 export { viewOf };
 
@@ -31,7 +31,8 @@ const HIGH_MAX = 0x1fffff;
 /**
  * @typedef {import("./fields.js").Address} Address
  * @typedef {{type: string, socket: number, [field: string]: any}} Frame
- * @typedef {{number: number, ack: number, body: Uint8Array}} Message
+ * @typedef {{number: number, ack: number, body: Uint8Array, more?: Uint8Array[]}} Message `more`: where the body goes
+ *   on, if it came in pieces
  * @typedef {import("./fields.js").Field} Field
  */
 
@@ -305,29 +306,87 @@ export function encodeMessage(number, ack, parts) {
 /**
  * The frames of a message's body, in order. A kind that is not known comes as type "unrecognized"; bytes
  * behind the last known field are ignored, since later versions put new fields there. Data frames hold
- * subarrays of `body`.
+ * subarrays of `body` or of `more`, and come as several where they do not lie in one.
  * @param {Uint8Array} body
+ * @param {Uint8Array[]} [more] where it goes on
  * @returns {Generator<Frame>}
  * @throws {ProtocolError} a length reaches beyond the body, or a field is malformed
  */
-export function* framesOf(body) {
-  const view = viewOf(body);
-  const end = body.length;
-  let at = 0;
-  while (at < end) {
-    if (end - at < FRAME_HEADER) {
-      throw new ProtocolError(`${end - at} bytes at the end of a message are no frame header`);
+export function* framesOf(body, more = []) {
+  const pieces = new Pieces(body, more);
+  while (pieces.left > 0) {
+    if (pieces.left < FRAME_HEADER) {
+      throw new ProtocolError(`${pieces.left} bytes at the end of a message are no frame header`);
     }
+    const { view, at } = pieces.lookAt(FRAME_HEADER);
     const kind = view.getUint8(at);
     const socket = view.getUint32(at + 2);
     const length = view.getUint32(at + 6);
-    at += FRAME_HEADER;
-    if (length > end - at) {
-      throw new ProtocolError(`frame of ${length} bytes in a message with ${end - at} left`);
+    if (length > pieces.left) {
+      throw new ProtocolError(`frame of ${length} bytes in a message with ${pieces.left} left`);
     }
-    const payload = body.subarray(at, at + length);
-    at += length;
-    yield decodeFrame(kind, socket, payload);
+    if (kind !== LAYOUTS.data.kind) {
+      yield decodeFrame(kind, socket, pieces.take(length));
+      continue;
+    }
+    let left = length;
+    do {
+      const data = pieces.takeSome(left);
+      left -= data.length;
+      yield { type: "data", socket, data }; // by far the most frequent
+    } while (left > 0);
+  }
+}
+
+/** Bytes that lie in pieces, read from their start. */
+class Pieces {
+  /** Index of the next piece of `more`. */
+  #next = 0;
+  #at = 0;
+
+  /** @param {Uint8Array} first @param {Uint8Array[]} more */
+  constructor(first, more) {
+    this.piece = first;
+    this.view = viewOf(first);
+    this.more = more;
+    this.left = more.reduce((sum, { length }) => sum + length, first.length);
+  }
+
+  /** Where `size` bytes are, past which it moves. @param {number} size */
+  lookAt(size) {
+    if (this.piece.length - this.#at >= size) {
+      this.#at += size;
+      this.left -= size;
+      return { view: this.view, at: this.#at - size };
+    }
+    return { view: viewOf(this.take(size)), at: 0 };
+  }
+
+  /** The next `size` bytes, copied where they do not lie in one piece. @param {number} size */
+  take(size) {
+    const start = this.takeSome(size);
+    if (start.length === size) return start;
+    const whole = new Uint8Array(size);
+    whole.set(start);
+    for (let at = start.length; at < size; ) {
+      const some = this.takeSome(size - at);
+      whole.set(some, at);
+      at += some.length;
+    }
+    return whole;
+  }
+
+  /** As many of the next `size` bytes as lie in one piece, one at least if there are any. @param {number} size */
+  takeSome(size) {
+    while (size > 0 && this.#at === this.piece.length) {
+      this.piece = this.more[this.#next++];
+      this.view = viewOf(this.piece);
+      this.#at = 0;
+    }
+    const some = this.piece.subarray(this.#at, this.#at + size);
+    this.#at += some.length;
+    this.left -= some.length;
+    return some;
   }
 }
 
@@ -339,7 +398,6 @@ export function* framesOf(body) {
  */
 function decodeFrame(kind, socket, payload) {
   const type = TYPE_OF_KIND.get(kind);
-  if (type === "data") return { type, socket, data: payload }; // by far the most frequent
   if (type === undefined) return { type: "unrecognized", socket, kind };
   /** @type {Frame} */
   const frame = { type, socket };
@@ -348,18 +406,29 @@ function decodeFrame(kind, socket, payload) {
   return frame;
 }
 
+/** A message that is no longer is joined where it came in pieces: a copy costs less than to know of them. */
+const JOINED_MAX = 16 * 1024;
+
 /**
- * Cuts a stream of bytes, in pieces of any size, into messages. A message that lies whole in one piece is
- * not copied. At most one message of `limit` bytes is held.
+ * Cuts a stream of bytes, in pieces of any size, into messages. Long ones are not copied. At most one message
+ * of `limit` bytes is held.
  */
 export class MessageReader {
+  /** Of the message that is not whole yet: what has come of its header, or of its body. @type {Uint8Array[]} */
+  pieces = [];
+  /** @type {{size: number, number: number, ack: number} | null} */
+  #header = null;
+  /** Bytes of these. */
+  #size = 0;
+
   /** @param {number} [limit] */
   constructor(limit = MESSAGE_MAX) {
     this.limit = limit;
-    /** @type {Uint8Array[]} */
-    this.pieces = [];
-    this.held = 0;
-    this.wanted = MESSAGE_HEADER;
+  }
+
+  /** Bytes of a message that is not whole yet. */
+  get held() {
+    return this.#size + (this.#header ? MESSAGE_HEADER : 0);
   }
 
   /**
@@ -369,46 +438,52 @@ export class MessageReader {
    * @throws {ProtocolError} the stream cannot be understood from here on
    */
   *feed(piece) {
-    if (!piece.length) return;
-    if (this.held) {
-      this.pieces.push(piece);
-      this.held += piece.length;
-      if (this.held < this.wanted) return;
-      piece = this.#join();
-    }
-    const view = viewOf(piece);
     let at = 0;
-    this.wanted = MESSAGE_HEADER;
-    while (piece.length - at >= MESSAGE_HEADER) {
-      const size = view.getUint32(at);
-      if (size > this.limit) throw new ProtocolError(`message of ${size} bytes; at most ${this.limit}`);
-      const number = readSafe(view, at + 4);
-      const ack = readSafe(view, at + 12);
-      const start = at + MESSAGE_HEADER;
-      if (piece.length - start < size) {
-        this.wanted += size;
-        break;
+    for (;;) {
+      const wanted = (this.#header?.size ?? MESSAGE_HEADER) - this.#size;
+      if (piece.length - at < wanted) {
+        if (at < piece.length) this.pieces.push(piece.subarray(at));
+        this.#size += piece.length - at;
+        return;
       }
-      at = start + size;
-      yield { number, ack, body: piece.subarray(start, at) };
-    }
-    if (at < piece.length) {
-      this.pieces.push(piece.subarray(at));
-      this.held = piece.length - at;
+      const last = piece.subarray(at, at + wanted);
+      at += wanted;
+      if (this.#header) yield this.#message(this.#header, last);
+      else this.#header = this.#read(this.#size ? this.#join(last) : last);
     }
   }
 
-  #join() {
-    const joined = new Uint8Array(this.held);
-    let at = 0;
-    for (const piece of this.pieces) {
-      joined.set(piece, at);
-      at += piece.length;
-    }
-    this.pieces = [];
-    this.held = 0;
-    return joined;
+  /** @param {Uint8Array} header */
+  #read(header) {
+    const view = viewOf(header);
+    const size = view.getUint32(0);
+    if (size > this.limit) throw new ProtocolError(`message of ${size} bytes; at most ${this.limit}`);
+    return { size, number: readSafe(view, 4), ack: readSafe(view, 12) };
   }
+
+  /** @param {{size: number, number: number, ack: number}} header @param {Uint8Array} last @returns {Message} */
+  #message({ size, number, ack }, last) {
+    this.#header = null;
+    if (!this.#size) return { number, ack, body: last };
+    if (size <= JOINED_MAX || !number) return { number, ack, body: this.#join(last) };
+    const [body, ...more] = [...this.pieces, last];
+    this.pieces = [];
+    this.#size = 0;
+    return { number, ack, body, more };
+  }
+
+  /** @param {Uint8Array} last */
+  #join(last) {
+    const whole = joined([...this.pieces, last]);
+    this.pieces = [];
+    this.#size = 0;
+    return whole;
+  }
+}
+
+/** Bytes of frames in a message. @param {Message} message */
+export function sizeOf({ body, more = [] }) {
+  return more.reduce((sum, { length }) => sum + length, body.length);
 }
 
 /** @param {DataView} view @param {number} at */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { joined } from "../fields.js";
 import { standStill } from "../turn.js";
 import { FRAME_HEADER, LAYOUTS, MESSAGE_HEADER, viewOf } from "../wire.js";
 
@@ -213,16 +214,4 @@ export async function contentOf(response) {
     if (length > LENGTH_MAX) throw new Error("its answer has no end");
     pieces.push(value);
   }
-}
-
-/** @param {Uint8Array[]} parts */
-export function joined(parts) {
-  if (parts.length === 1) return parts[0];
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -14,13 +14,13 @@ import { World } from "./world.js";
 
 /** An answer that a test writes piece by piece. */
 class Answer {
-  /** @type {ReadableStreamDefaultController<Uint8Array>} */
+  /** @type {ReadableByteStreamController} */
   #controller;
 
   constructor() {
     /** @type {any} */
     let found;
-    this.body = new ReadableStream({ start: (controller) => void (found = controller) });
+    this.body = new ReadableStream({ type: "bytes", start: (controller) => void (found = controller) });
     this.#controller = found;
   }
 
@@ -33,6 +33,7 @@ class Answer {
 
   end() {
     this.#controller.close();
+    this.#controller.byobRequest?.respond(0);
   }
 
   break() {
@@ -77,7 +78,8 @@ suite("a stream", () => {
     assert.equal(world.page.request.url, "http://127.0.0.1:8765/pynet/http");
     assert.deepEqual([hello.session, hello.seen, stream.type, stream.number], ["s-17", 1, "stream", 1]);
     assert.equal(world.connection.downlink.state, "streaming");
-    answer.deliver(data(world, socket.id, 7), 1);
+    answer.deliver(data(world, socket.id, 7), 10);
+    await world.page.settle();
     await world.page.settle();
     assert.deepEqual([...socket.read(10)], [7]);
     socket.write(new Uint8Array([8]));

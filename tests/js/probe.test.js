@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
-import { joined } from "../../js/carriers/http.js";
+import { joined } from "../../js/fields.js";
 import { probe } from "../../js/probe.js";
 import { MessageReader, encodeMessage, framesOf } from "../../js/wire.js";
 import { HOST, PAGE } from "./line.js";

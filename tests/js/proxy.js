@@ -4,7 +4,7 @@
  * @module
  */
 
-import { joined } from "../../js/carriers/http.js";
+import { joined } from "../../js/fields.js";
 import { Link } from "../../js/link.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "../../js/wire.js";
 

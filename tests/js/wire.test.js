@@ -11,6 +11,7 @@ import {
   encodeFrame,
   encodeMessage,
   framesOf,
+  sizeOf,
   viewOf,
   writeDataHeader,
   writeMessageHeader,
@@ -57,13 +58,26 @@ function expected({ number, ack, frames }) {
   return { number, ack, frames };
 }
 
-/** @param {Uint8Array} data @param {(left: number) => number} sizeOf */
-function* cut(data, sizeOf) {
+/** @param {Uint8Array} data @param {(left: number) => number} choose */
+function* cut(data, choose) {
   for (let at = 0; at < data.length; ) {
-    const size = sizeOf(data.length - at);
+    const size = choose(data.length - at);
     yield data.slice(at, at + size);
     at += size;
   }
+}
+
+/** Frames of which those that bring data of one socket are one where they follow each other. @param {any[]} frames */
+function merged(frames) {
+  /** @type {any[]} */
+  const found = [];
+  for (const frame of frames) {
+    const last = found[found.length - 1];
+    if (frame.type !== "data") found.push(frame);
+    else if (last?.parts && last.socket === frame.socket) last.parts.push(frame.data);
+    else found.push({ type: "data", socket: frame.socket, parts: [frame.data] });
+  }
+  return found.map(({ parts, ...frame }) => (parts ? { ...frame, data: hexOf(Buffer.concat(parts)) } : frame));
 }
 
 /** @param {Uint8Array} data */
@@ -236,6 +250,40 @@ suite("streams", () => {
     assert.equal(body.buffer, data.buffer);
     const [frame] = framesOf(body);
     assert.equal(frame.data.buffer, data.buffer);
+  });
+
+  test("a long message that comes in pieces is not copied, and its frames are what they were", () => {
+    const data = Uint8Array.from({ length: 50_000 }, (_, index) => index % 251);
+    const small = MESSAGES.flatMap((/** @type {any} */ vector) => framesOfLines(vector));
+    const body = joined(...small, encodeFrame({ type: "data", socket: 99, data }), ...small);
+    const before = merged([...framesOf(joined(...small))]);
+    for (let seed = 0; seed < 20; seed++) {
+      const chance = new Chance(seed);
+      const least = seed % 2 ? 1 : 3000;
+      const reader = new MessageReader();
+      const pieces = cut(encodeMessage(7, 0, [body]), (left) => Math.min(left, chance.integer(least, 2 * least)));
+      const messages = [...pieces].flatMap((piece) => [...reader.feed(piece)]);
+      assert.deepEqual([messages.length, sizeOf(messages[0]), reader.held], [1, body.length, 0]);
+      const frames = [...framesOf(messages[0].body, messages[0].more)];
+      const parts = frames.filter((frame) => frame.socket === 99);
+      assert.ok(parts.length > data.length / (2 * least + 1)); // each lies where it came
+      const whole = { type: "data", socket: 99, data: hexOf(data) };
+      assert.deepEqual(merged(frames), [...before, whole, ...before]);
+    }
+  });
+
+  test("a long message that comes in pieces is an error where its frames are", () => {
+    const long = encodeFrame({ type: "data", socket: 1, data: new Uint8Array(20_000) });
+    for (const [end, sentence] of /** @type {[Uint8Array, RegExp][]} */ ([
+      [bytesOf("12"), /1 bytes at the end of a message are no frame header/],
+      [bytesOf("12 00 00000001 00000002 aa"), /frame of 2 bytes in a message with 1 left/],
+    ])) {
+      const reader = new MessageReader();
+      const pieces = cut(encodeMessage(1, 0, [long, end]), (left) => Math.min(left, 7));
+      const [{ body, more }] = [...pieces].flatMap((piece) => [...reader.feed(piece)]);
+      const frames = framesOf(body, more);
+      assert.throws(() => [...frames], { name: "ProtocolError", message: sentence });
+    }
   });
 
   test("an empty piece changes nothing", () => {

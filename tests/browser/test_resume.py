@@ -84,7 +84,7 @@ def test_a_thousand_cuts_lose_and_repeat_nothing(exchange, behind):
 
 
 def test_what_waits_for_the_next_carrier_stays_within_its_bound(exchange, behind):
-    cuts = random_cuts(2, 100, mean=500_000)
+    cuts = random_cuts(2, 100, mean=300_000)
     with Relay(behind.address, cuts, rate=2 * RATE) as relay:
         result, _ = exchange(WAITING, relay, ahead=TOTAL, timeout=110)
     assert result["digests"] == digests(SOCKETS, TOTAL)

@@ -89,9 +89,14 @@ def await_events(waitable, events=select.POLLIN):
 
 def events_now(waitable, events):
     """What poll reports without waiting."""
+    return events_within(waitable, events, 0)
+
+
+def events_within(waitable, events, timeout):
+    """What poll reports within ``timeout`` milliseconds."""
     poller = select.poll()
     poller.register(waitable, events)
-    ready = poller.poll(0)
+    ready = poller.poll(timeout)
     return ready[0][1] if ready else 0
 
 

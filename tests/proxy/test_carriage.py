@@ -111,7 +111,7 @@ async def test_exchanges_in_the_middle_of_transfers_lose_and_repeat_nothing(prox
 
 async def echoed(page: Page, echo_server, number: int) -> bool:
     """Whether what is sent to an echo comes back as it was."""
-    data = pattern(8 << 20, number << 28)
+    data = pattern(24 << 20, number << 28)
     socket = page.connect(*echo_server.address)
     sending = asyncio.create_task(socket.send(data))
     received = await socket.read(len(data))

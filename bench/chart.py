@@ -6,7 +6,7 @@ from html import escape
 
 from bench.measures import TARGETS, Figure, Target
 from bench.results import Results, Spread
-from bench.tables import NOTHING, digits
+from bench.tables import digits
 
 COLUMNS = 2
 PANEL_WIDTH = 520
@@ -20,6 +20,8 @@ LABELS = 190
 VALUES = 66
 BARS = PANEL_WIDTH - LABELS - VALUES - 2 * MARGIN
 FOOT = 34
+
+OURS_TOO = {"ours", "xhr", "firefox"}
 
 LEFT_OUT = "host"
 """Beside the system's own sockets all other bars would be slivers."""
@@ -43,17 +45,19 @@ STYLE = f"""
 
 def draw(results: Results) -> str:
     """An SVG document."""
-    targets = {target.figure: target for target in TARGETS}
-    peers = peers_of(results)
+    targets: dict[Figure, Target] = {}
+    for target in TARGETS:
+        if target.ours == "ours":
+            targets.setdefault(target.figure, target)
     figures = [
-        figure
-        for figure in results.figures()
-        if figure in targets or sum(results.spread(figure, peer) is not None for peer in peers) > 1
+        figure for figure in results.figures() if figure in targets or len(spreads_of(results, figure)) > 1
     ]
-    panel_height = PANEL_HEAD + ROW * len(peers)
-    rows = -(-len(figures) // COLUMNS)
+    rows = [figures[start : start + COLUMNS] for start in range(0, len(figures), COLUMNS)]
+    heights = [
+        max(PANEL_HEAD + ROW * len(spreads_of(results, figure)) for figure in row) + PANEL_GAP for row in rows
+    ]
     width = MARGIN + COLUMNS * PANEL_WIDTH
-    height = HEAD + rows * (panel_height + PANEL_GAP) + FOOT
+    height = HEAD + sum(heights) + FOOT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
         f"<style>{STYLE}</style>",
@@ -65,10 +69,11 @@ def draw(results: Results) -> str:
                 results,
                 figure,
                 targets.get(figure),
-                MARGIN + index % COLUMNS * PANEL_WIDTH,
-                HEAD + index // COLUMNS * (panel_height + PANEL_GAP),
+                MARGIN + column * PANEL_WIDTH,
+                HEAD + sum(heights[:index]),
             )
-            for index, figure in enumerate(figures)
+            for index, row in enumerate(rows)
+            for column, figure in enumerate(row)
         ],
         text(MARGIN, height - 16, footer(results.surroundings), "quiet"),
         "</svg>",
@@ -78,6 +83,12 @@ def draw(results: Results) -> str:
 
 def peers_of(results: Results) -> list[str]:
     return [peer for peer in results.peers if peer != LEFT_OUT]
+
+
+def spreads_of(results: Results, figure: Figure) -> dict[str, Spread]:
+    """Of the peers that have this figure."""
+    found = {peer: results.spread(figure, peer) for peer in peers_of(results)}
+    return {peer: spread for peer, spread in found.items() if spread}
 
 
 def legend(results: Results, y: int) -> str:
@@ -91,15 +102,15 @@ def legend(results: Results, y: int) -> str:
 
 
 def footer(surroundings: dict[str, str]) -> str:
-    names = ["Chromium", "Pyodide", "pynet-browser"]
+    names = ["Chromium", "Firefox", "Pyodide", "pynet-browser"]
     versions = [f"{name} {surroundings[name]}" for name in names if name in surroundings]
     return " · ".join([surroundings.get("date", ""), surroundings.get("machine", ""), *versions])
 
 
 def panel(results: Results, figure: Figure, target: Target | None, x: int, y: int) -> str:
-    spreads = {peer: results.spread(figure, peer) for peer in peers_of(results)}
+    spreads = spreads_of(results, figure)
     aim = aimed_at(results, target)
-    most = max([spread.high for spread in spreads.values() if spread] + ([aim] if aim else []))
+    most = max([spread.high for spread in spreads.values()] + ([aim] if aim else []))
     good = "more is better" if figure.better == "higher" else "less is better"
     unit_at = x + PANEL_WIDTH - 2 * MARGIN
     parts = [
@@ -108,7 +119,7 @@ def panel(results: Results, figure: Figure, target: Target | None, x: int, y: in
     ]
     for index, (peer, spread) in enumerate(spreads.items()):
         top = y + PANEL_HEAD - 12 + index * ROW
-        parts.append(row(results.peers[peer], spread, most, x, top, ours=peer == "ours"))
+        parts.append(row(results.peers[peer], spread, most, x, top, ours=peer in OURS_TOO))
         if peer == "ours" and aim:
             at = x + LABELS + BARS * aim / most
             parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{top + ROW}" class="target"/>')
@@ -123,11 +134,9 @@ def aimed_at(results: Results, target: Target | None) -> float | None:
     return theirs.median * target.limit if theirs else None
 
 
-def row(title: str, spread: Spread | None, most: float, x: int, top: int, *, ours: bool) -> str:
+def row(title: str, spread: Spread, most: float, x: int, top: int, *, ours: bool) -> str:
     middle = top + ROW // 2
     label = text(x + LABELS - 10, middle + 4, title, "ours" if ours else "", anchor="end")
-    if spread is None:
-        return label + text(x + LABELS, middle + 4, NOTHING, "quiet")
     start = x + LABELS
     length, low, high = (
         f"{start + BARS * value / most:.1f}" for value in (spread.median, spread.low, spread.high)

@@ -20,7 +20,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from bench.measures import FULL, MEASURES, WARM_UP, Measure
-from bench.peers import Peer, PythonSockets, RawWebSocket
+from bench.peers import JavaScript, Peer, PythonSockets
 from bench.stage import Stage
 from tests.page_python import PagePython
 from tests.servers import ROOT
@@ -45,7 +45,9 @@ def arguments() -> argparse.Namespace:
     names = [measure.figure.name for measure in MEASURES]
     parser = argparse.ArgumentParser(description="Show where the time of a measure goes.")
     parser.add_argument("measures", nargs="*", help=f"any of {', '.join(names)}; all, if none is named")
-    parser.add_argument("--peer", default="ours", choices=["bridge", "ours", "websockify", "pyodide"])
+    parser.add_argument(
+        "--peer", default="ours", choices=["bridge", "fetch", "ours", "pyodide", "websockify", "wisp"]
+    )
     parser.add_argument("--repeat", type=int, default=1, help="how often the measure is done")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "build" / "bench", help="directory for profiles"
@@ -77,7 +79,8 @@ def page_of(peer: Peer) -> Page:
     if isinstance(peer, PythonSockets):
         assert isinstance(peer.python, PagePython)
         return peer.python.page
-    assert isinstance(peer, RawWebSocket)
+    assert isinstance(peer, JavaScript)
+    assert isinstance(peer.page, Page)
     return peer.page
 
 

@@ -55,6 +55,11 @@ BURST = 1000
 
 AT_ONCE = 16
 
+DOWNLOADS_AT_ONCE = 20
+
+FEW = 10
+"""Sockets that many are compared with."""
+
 DATAGRAM = 200
 """Bytes of data in one datagram of a flood."""
 
@@ -92,6 +97,11 @@ LOST = Figure("lost", "datagrams lost of these", "%", "lower")
 ACCEPT = Figure("accept", f"accepted, {AT_ONCE} at once, 1 byte each way", "connections/s", "higher")
 DIAL = Figure("dial", f"connected, {AT_ONCE} at once, 8 bytes each way", "connections/s", "higher")
 STREAMS = Figure("streams", "many asyncio streams, a message there and back", "ms", "lower")
+ASYNCIO_PING = Figure("asyncio_ping", "round trip of 32 bytes by asyncio", "ms", "lower")
+DOWNLOADS = Figure("downloads", f"{DOWNLOADS_AT_ONCE} downloads at once, together", "MB/s", "higher")
+WORST = Figure("worst", "the slowest of these downloads against the mean", "×", "lower")
+POLL = Figure("poll", "poll() of many sockets, one being ready", "ms", "lower")
+POLL_FEW = Figure("poll_few", f"poll() of {FEW} sockets, one being ready", "ms", "lower")
 JS_MEMORY = Figure("js_memory", "JavaScript's memory for an asyncio stream", "kB", "lower")
 PYTHON_MEMORY = Figure("python_memory", "Python's memory for an asyncio stream", "kB", "lower")
 PROXY_MEMORY = Figure("proxy_memory", "the proxy's memory for a connection", "kB", "lower")
@@ -106,9 +116,14 @@ FIGURES = [
     FILL,
     SEND,
     PING,
+    ASYNCIO_PING,
     CONNECT,
     BURSTS,
+    DOWNLOADS,
+    WORST,
     CROWDED,
+    POLL,
+    POLL_FEW,
     DATAGRAM_PING,
     FLOOD,
     LOST,
@@ -170,6 +185,7 @@ MEASURES = [
     Measure(FILL, "source", lambda load: {"size": load.size, "buffer": MIB}, megabytes_per_second),
     Measure(SEND, "sink", lambda load: {"size": load.size, "piece": MIB}, megabytes_per_second, cpu=CPU_UP),
     Measure(PING, "echo", lambda load: {"count": load.pings}, milliseconds),
+    Measure(ASYNCIO_PING, "echo", lambda load: {"count": load.pings}, milliseconds),
     Measure(CONNECT, "greeter", lambda load: {"count": load.connects}, milliseconds),
     Measure(
         BURSTS,
@@ -177,6 +193,20 @@ MEASURES = [
         lambda _: {"count": BURST},
         lambda seconds, _: BURST / seconds,
         times=lambda load: load.bursts,
+    ),
+    Measure(
+        DOWNLOADS,
+        "source",
+        lambda load: {"size": load.size, "count": DOWNLOADS_AT_ONCE},
+        megabytes_per_second,
+        also={"worst": WORST},
+    ),
+    Measure(
+        POLL,
+        "echo",
+        lambda load: {"count": load.streams, "few": FEW},
+        milliseconds,
+        also={"few": POLL_FEW},
     ),
     Measure(CROWDED, "echo", lambda load: {"count": load.crowd}, milliseconds),
     Measure(DATAGRAM_PING, "echo", lambda load: {"count": load.pings}, milliseconds),
@@ -231,17 +261,23 @@ class Target:
 
 
 TARGETS = [
-    Target(RECEIVE, "bridge", 0.95),
-    Target(FILL, "bridge", 0.95, against=RECEIVE),
+    Target(RECEIVE, "bridge", 4.0),
+    Target(FILL, "bridge", 4.0, against=RECEIVE),
+    Target(RECEIVE, "fetch", 0.8),
+    Target(RECEIVE, "firefox_bridge", 0.8, ours="firefox"),
     Target(SEND, "bridge", 0.95),
     Target(PING, "bridge", 1.15),
+    Target(ASYNCIO_PING, "bridge", 1.3, against=PING),
     Target(CONNECT, "websockify", 0.5),
     Target(BURSTS, "bridge", 3.0),
+    Target(WORST, None, 1.5),
     Target(DATAGRAM_PING, "bridge", 1.15, against=PING),
     Target(FLOOD, "bridge", 1.0),
     Target(ACCEPT, "ours", 1.0, against=DIAL),
     Target(CPU_DOWN, "websockify", 0.8),
+    Target(CPU_DOWN, "wisp", 0.4),
     Target(CPU_UP, "websockify", 0.8),
+    Target(CPU_UP, "wisp", 0.4),
     Target(PING, "bare_request", 1.3, ours="xhr"),
     Target(RECEIVE, "bridge", 0.8, ours="xhr"),
     Target(RESUMING, None, 2.0),

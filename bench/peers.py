@@ -1,4 +1,4 @@
-"""The peers that are measured side by side, each in a page of the same browser."""
+"""The peers that are measured side by side, each in a page of its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from bench.processes import BareBridge, MeasuredProcess, Proxy, Services, Websockify
+from bench.processes import BareBridge, Carrier, MeasuredProcess, Proxy, Services
+from tests.firefox import FirefoxPython
 from tests.host_python import HostPython
-from tests.page_python import PagePython
+from tests.page_python import BrowserPython, PagePython
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,11 +24,11 @@ LOAD_MODULE = """async ([name, source]) => {
     URL.revokeObjectURL(url);
 }"""
 
-CALL_RAW = """async ([name, url, options, milliseconds]) => {
+CALL_MODULE = """async ([module, name, url, options, milliseconds]) => {
     const late = new Promise((_, reject) => {
         setTimeout(() => reject(new Error(`nothing after ${milliseconds} ms`)), milliseconds);
     });
-    return Promise.race([rawWebSocket[name](url, options), late]);
+    return Promise.race([globalThis[module][name](url, options), late]);
 }"""
 
 CARRY_MEASURES = """
@@ -54,6 +55,14 @@ from inspect import isawaitable
 result = getattr(import_module(module), name)(tuple(address), **options)
 await result if isawaitable(result) else result
 """
+
+MODULES = {
+    "rawWebSocket": "raw_websocket.js",
+    "rawStream": "raw_stream.js",
+    "wispClient": "wisp_client.js",
+    "bareRequest": "bare_request.js",
+}
+"""What JavaScript measures, by the name that the page knows it by."""
 
 SOCKETS = "bench.socket_measures"
 POSIX = "bench.posix_measures"
@@ -90,24 +99,32 @@ class Peer:
         raise NotImplementedError
 
 
-class RawWebSocket(Peer):
-    """JavaScript with one WebSocket for each connection."""
+class JavaScript(Peer):
+    """JavaScript with what the browser has, and one of our ``MODULES`` that uses it."""
 
-    process: BareBridge | Websockify
+    process: Carrier
 
     def __init__(
-        self, name: str, title: str, process: BareBridge | Websockify, services: Services, page: Page
+        self,
+        name: str,
+        title: str,
+        process: Carrier,
+        services: Services,
+        page: Page | FirefoxPython,
+        *,
+        module: str,
     ) -> None:
         super().__init__(name, title, process, services)
         self.process = process
         self.page = page
-        self._functions: list[str] = page.evaluate("() => Object.keys(rawWebSocket)")
+        self._module = module
+        self._functions: list[str] = evaluate(page, "name => Object.keys(globalThis[name])", module)
 
     def measure(self, what: str, service: str, options: dict[str, Any]) -> Sample:
         if what not in self._functions:
             raise UnsupportedError
         url = self.process.url(self._services.ports[service])
-        return sample(self.page.evaluate(CALL_RAW, [what, url, options, TIMEOUT * 1000]))
+        return sample(evaluate(self.page, CALL_MODULE, [self._module, what, url, options, TIMEOUT * 1000]))
 
 
 class BareRequest(Peer):
@@ -136,7 +153,7 @@ class PythonSockets(Peer):
         title: str,
         process: MeasuredProcess | None,
         services: Services,
-        python: PagePython | HostPython,
+        python: BrowserPython | HostPython,
         *,
         modules: list[str],
     ) -> None:
@@ -163,12 +180,24 @@ def sample(found: float | Sample) -> Sample:
     return found if isinstance(found, dict) else {"seconds": found}
 
 
+def evaluate(page: Page | FirefoxPython, function: str, argument: object) -> Any:
+    """What a function of JavaScript returns there."""
+    if isinstance(page, FirefoxPython):
+        return page.evaluate(function, argument, TIMEOUT)
+    return page.evaluate(function, argument)
+
+
+def load_modules(page: Page | FirefoxPython) -> None:
+    """Let JavaScript in a page measure."""
+    for name, file in MODULES.items():
+        evaluate(page, LOAD_MODULE, [name, (HERE / file).read_text()])
+
+
 def open_raw_page(browser: Browser, url: str) -> Page:
-    """A page without Python in which the raw WebSocket is measured."""
+    """A page without Python in which JavaScript is measured."""
     page = browser.new_context().new_page()
     page.goto(url)
-    for name, file in (("rawWebSocket", "raw_websocket.js"), ("bareRequest", "bare_request.js")):
-        page.evaluate(LOAD_MODULE, [name, (HERE / file).read_text()])
+    load_modules(page)
     return page
 
 
@@ -192,6 +221,11 @@ def open_our_sockets(
     Blocking calls wait as ``blocking`` has it: see ``pynet_browser.install``.
     """
     python = PagePython(browser, f"{proxy.url}/healthz")
+    return python, install_ours(python, proxy, wheel, blocking)
+
+
+def install_ours(python: BrowserPython, proxy: Proxy, wheel: str, blocking: str = "auto") -> dict[str, float]:
+    """Give Python our sockets, and what measures them: ``wheel`` and ``start`` are the seconds it took."""
     carry_measures(python)
     times: dict[str, float] = python.run(
         """
@@ -211,10 +245,10 @@ def open_our_sockets(
         token=proxy.token,
         blocking=blocking,
     )
-    return python, times
+    return times
 
 
-def carry_measures(python: PagePython) -> None:
+def carry_measures(python: BrowserPython) -> None:
     """Let Python in a page import what Python here imports."""
     names = [f"{module.replace('.', '/')}.py" for module in ("bench.__init__", SOCKETS, POSIX)]
     python.run(CARRY_MEASURES, modules={name: (HERE.parent / name).read_text() for name in names})

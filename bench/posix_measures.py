@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import select
 import socket
+import statistics
 from time import perf_counter
 
-from bench.socket_measures import MESSAGE, Address, crowd, expected, median_time
+from bench.socket_measures import BATCH, MESSAGE, Address, crowd, expected, median_time
 
 PATIENCE = 1.0
 """Seconds after which a datagram is lost."""
@@ -69,6 +72,52 @@ def accept(address: Address, count: int, at_once: int) -> float:
 def dial(address: Address, count: int, at_once: int) -> float:
     """The other way round: connections that go out, some at once, each as in ``crowd``."""
     return sum(crowd(address, at_once) for _ in range(count // at_once))
+
+
+def poll(address: Address, count: int, few: int) -> dict[str, float]:
+    """One call of poll() for many sockets of which one is ready: the median; and for ``few``, in ms."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
+        sockets[0].sendall(MESSAGE)
+        expected(len(sockets[0].recv(1)))  # the rest stays, so that it is ready
+        times = []
+        for number in (count, few):
+            poller = select.poll()
+            for connection in sockets[:number]:
+                poller.register(connection, select.POLLIN)
+            times.append(median_time(200, lambda poller=poller: expected(len(poller.poll()))))
+    return {"seconds": times[0], "few": times[1] * 1000}
+
+
+async def asyncio_ping(address: Address, count: int) -> float:
+    """One round trip of 32 bytes by asyncio's streams: the median."""
+    reader, writer = await asyncio.open_connection(*address)
+    times = []
+    for _ in range(count // BATCH):
+        start = perf_counter()
+        for _ in range(BATCH):
+            writer.write(MESSAGE)
+            await reader.readexactly(len(MESSAGE))
+        times.append((perf_counter() - start) / BATCH)
+    writer.close()
+    return statistics.median(times)
+
+
+async def downloads(address: Address, size: int, count: int) -> dict[str, float]:
+    """Some downloads at once, so many bytes in all: seconds for all, and the worst against the mean."""
+    times = await asyncio.gather(*(download(address, size // count) for _ in range(count)))
+    return {"seconds": max(times), "worst": max(times) / statistics.mean(times)}
+
+
+async def download(address: Address, size: int) -> float:
+    reader, writer = await asyncio.open_connection(*address)
+    start = perf_counter()
+    writer.write(size.to_bytes(8))
+    left = size
+    while left:
+        left -= expected(len(await reader.read(65536)))
+    writer.close()
+    return perf_counter() - start
 
 
 async def streams(address: Address, count: int) -> float:

@@ -9,7 +9,7 @@ import sys
 from functools import cached_property
 from pathlib import Path
 
-from tests.servers import ProxyProcess, ServerProcess
+from tests.servers import ROOT, ProxyProcess, ServerProcess
 
 HERE = Path(__file__).resolve().parent
 PROC = Path("/proc")
@@ -64,18 +64,47 @@ class Services(ServerProcess):
         return ports
 
 
-class BareBridge(MeasuredProcess):
+class Carrier(MeasuredProcess):
+    """What brings a page's bytes to the services."""
+
+    def url(self, port: int) -> str:
+        """What a page opens to reach this port of the machine."""
+        raise NotImplementedError
+
+
+class BareBridge(Carrier):
     """A raw WebSocket to TCP, with nothing in between."""
 
     def command(self) -> list[str]:
         return [sys.executable, str(HERE / "bare_bridge.py"), str(self.port)]
 
     def url(self, port: int) -> str:
-        """The WebSocket that ends at this port of the machine."""
         return f"ws://{self.host}:{self.port}/{port}"
 
 
-class Websockify(MeasuredProcess):
+class BareStream(Carrier):
+    """A streaming answer fed by TCP, with nothing in between."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, str(HERE / "bare_stream.py"), str(self.port)]
+
+    def url(self, port: int) -> str:
+        return f"http://{self.host}:{self.port}/{port}"
+
+
+class WispServer(Carrier):
+    """wisp-js's own server: many connections over one WebSocket."""
+
+    def command(self) -> list[str]:
+        program = ROOT / "js/node_modules/@mercuryworkshop/wisp-js/src/bin/server_cli.mjs"
+        options = ["--logging", "NONE", "--options", json.dumps({"allow_loopback_ips": True})]
+        return ["node", str(program), "--host", self.host, "--port", str(self.port), *options]
+
+    def url(self, port: int) -> str:
+        return f"ws://{self.host}:{self.port}/?port={port}"
+
+
+class Websockify(Carrier):
     """websockify as its users run it: a process for each connection."""
 
     def __init__(self, services: Services) -> None:
@@ -91,7 +120,6 @@ class Websockify(MeasuredProcess):
         return [sys.executable, "-m", "websockify", *targets, f"{self.host}:{self.port}"]
 
     def url(self, port: int) -> str:
-        """The WebSocket that ends at this port of the machine."""
         return f"ws://{self.host}:{self.port}/?token={port}"
 
 

@@ -12,18 +12,29 @@ from bench.peers import (
     POSIX,
     SOCKETS,
     BareRequest,
+    JavaScript,
     Peer,
     PythonSockets,
-    RawWebSocket,
+    install_ours,
+    load_modules,
     open_our_sockets,
     open_own_sockets,
     open_raw_page,
 )
-from bench.processes import BareBridge, Proxy, Services, Websockify, allow_descriptors
+from bench.processes import (
+    BareBridge,
+    BareStream,
+    Proxy,
+    Services,
+    Websockify,
+    WispServer,
+    allow_descriptors,
+)
 from bench.resuming import resuming
 from tests.browser.conftest import QUIET
+from tests.firefox import Firefox, FirefoxPython
 from tests.host_python import HostPython
-from tests.machine import find_chromium
+from tests.machine import find_chromium, find_firefox
 from tests.servers import ROOT, ServerError, required
 
 
@@ -31,7 +42,7 @@ class Stage:
     """Used with ``with``; the peers are there when the block begins, and all is gone when it ends.
 
     Attributes:
-        browser: The one browser.
+        browser: The one in which all but Firefox's are measured.
         proxy: Our proxy.
         peers: All of them; the first is what the others are compared with, and the last shows what the
             system itself does where no page has anything like it.
@@ -73,6 +84,8 @@ class Stage:
         allow_descriptors()
         services = self._services = stack.enter_context(Services())
         bridge = stack.enter_context(BareBridge())
+        stream = stack.enter_context(BareStream())
+        wisp = stack.enter_context(WispServer())
         websockify = stack.enter_context(Websockify(services))
         self.proxy = stack.enter_context(Proxy())
         chromium = stack.enter_context(sync_playwright()).chromium
@@ -85,13 +98,17 @@ class Stage:
         blocking, _ = open_our_sockets(self.browser, self.proxy, wheel_name(), blocking="xhr")
         own = open_own_sockets(self.browser, blank, bridge)
         self.peers = [
-            RawWebSocket("bridge", "raw WebSocket, bare bridge", bridge, services, raw),
+            JavaScript("bridge", "raw WebSocket, bare bridge", bridge, services, raw, module="rawWebSocket"),
             PythonSockets("ours", "our Python sockets", self.proxy, services, ours, modules=[SOCKETS, POSIX]),
             PythonSockets(
                 "xhr", "ours, by synchronous requests", self.proxy, services, blocking, modules=[SOCKETS]
             ),
             BareRequest("bare_request", "bare synchronous request", self.proxy, services, raw),
-            RawWebSocket("websockify", "raw WebSocket, websockify", websockify, services, raw),
+            JavaScript("fetch", "raw fetch, streaming", stream, services, raw, module="rawStream"),
+            JavaScript(
+                "websockify", "raw WebSocket, websockify", websockify, services, raw, module="rawWebSocket"
+            ),
+            JavaScript("wisp", "JavaScript, Wisp", wisp, services, raw, module="wispClient"),
             PythonSockets("pyodide", "Pyodide's own sockets", bridge, services, own, modules=[SOCKETS]),
             PythonSockets("host", "Python on this machine", None, services, HostPython(), modules=[POSIX]),
         ]
@@ -99,6 +116,28 @@ class Stage:
             "Chromium": self.browser.version,
             "Pyodide": ours.page.evaluate("() => pyodide.version"),
         }
+        if find_firefox():
+            self._start_firefox(stack, bridge)
+
+    def _start_firefox(self, stack: ExitStack, bridge: BareBridge) -> None:
+        firefox = stack.enter_context(Firefox())
+        self.versions["Firefox"] = firefox.version
+        blank = f"{self.proxy.url}/healthz"
+        raw, ours = FirefoxPython(firefox, blank), FirefoxPython(firefox, blank)
+        load_modules(raw)
+        install_ours(ours, self.proxy, wheel_name())
+        services = self._services
+        self.peers[-1:-1] = [
+            JavaScript(
+                "firefox_bridge",
+                "Firefox, raw WebSocket",
+                bridge,
+                services,
+                raw,
+                module="rawWebSocket",
+            ),
+            PythonSockets("firefox", "Firefox, ours", self.proxy, services, ours, modules=[SOCKETS]),
+        ]
 
 
 def wheel_name() -> str:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import weakref
-from asyncio import base_events, selector_events, unix_events
+from asyncio import StreamReaderProtocol, base_events, selector_events, unix_events
 from collections.abc import Callable
 from pathlib import Path
+from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any
 
 from pynet_browser.stdlib.endpoints import deferred
@@ -24,6 +25,7 @@ from pynet_browser.stdlib.sendfile import send_by_socket, send_by_transport
 
 if TYPE_CHECKING:
     from asyncio import AbstractServer, BaseTransport, Handle, Transport
+    from selectors import SelectorKey
 
     from pynet_browser.runtime import Network, Reply
     from pynet_browser.stdlib.names import Names
@@ -89,6 +91,8 @@ BORROWED: tuple[tuple[Any, tuple[str, ...]], ...] = (
 )
 """Methods of the standard library's event loops that are used as they are."""
 
+SOCKET_TRANSPORT: Any = vars(selector_events)["_SelectorSocketTransport"]
+
 OPENING = ("create_connection", "create_server", "create_datagram_endpoint")
 """Those that call ``bind``, ``listen`` or ``connect``, whose answers a proxy may still owe."""
 
@@ -150,10 +154,30 @@ class Wiring:
         self.ready: list[Handle] = []
 
     def _wake(self) -> None:
-        """Something has become ready. That is told in the middle of anything: it is handled in its turn."""
+        """Something has become ready.
+
+        That is told where nothing may suspend Python, so it is handled in its turn. But data for a stream,
+        which only keeps it until its task asks, is handed over here: a turn of the loop takes 0.1 to 0.2 ms.
+        """
         loop = self._loop()
-        if loop is not None:
+        if loop is None:
+            return
+        events = self.selector.select(0)
+        if events and all(_is_for_a_stream(key, ready) for key, ready in events):
+            self._hand_over(loop, [key.data[0] for key, _ in events])
+        else:
             loop.call_soon(self._dispatch, loop)
+
+    def _hand_over(self, loop: Any, handles: list[Handle]) -> None:
+        loop._install_running_loop()
+        try:
+            for handle in handles:
+                if not handle.cancelled():  # by one of those before
+                    handle._run()
+        except BaseException as error:  # noqa: BLE001 - signals, which whoever runs the loop is to see
+            loop.call_soon(_raise, error)
+        finally:
+            self.selector.rearm()
 
     def _dispatch(self, loop: Any) -> None:
         """One round of an event loop: ask the selector, run what waited."""
@@ -165,6 +189,19 @@ class Wiring:
                     handle._run()
         finally:
             self.selector.rearm()
+
+
+def _is_for_a_stream(key: SelectorKey, ready: int) -> bool:
+    """Whether what is ready is data for one of asyncio's streams, whose protocol calls nobody."""
+    reader = key.data[0]
+    transport = getattr(reader._callback, "__self__", None) if reader and ready == EVENT_READ else None
+    return isinstance(transport, SOCKET_TRANSPORT) and isinstance(
+        transport.get_protocol(), StreamReaderProtocol
+    )
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _opening(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import select
+import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -108,6 +111,9 @@ class Loop:
     def _process_events(self, events: Any) -> None:
         self.process(events)
 
+    def _install_running_loop(self) -> None:
+        pass
+
     def run(self) -> None:
         scheduled, self.scheduled = self.scheduled, []
         for callback, arguments in scheduled:
@@ -118,9 +124,13 @@ class Watched:
     def __init__(self, wake: Callable[[], None]) -> None:
         self.wake = wake
         self.rearmed = 0
+        self.ready: list[tuple[int, int]] = []
+
+    def watch(self, _fd: int, _events: int) -> str:
+        return ""
 
     def take(self) -> list[tuple[int, int]]:
-        return []
+        return self.ready
 
     def rearm(self) -> None:
         self.rearmed += 1
@@ -192,6 +202,81 @@ def test_a_round_that_fails_goes_on_with_the_next(wired):
     with pytest.raises(ZeroDivisionError):
         loop.run()
     assert watched.rearmed == 1
+
+
+class Transport(page_loop.SOCKET_TRANSPORT):  # type: ignore[misc]
+    """One of asyncio's transports, for a protocol; its read_ready calls back."""
+
+    def __init__(self, protocol: Any, read: Callable[[], None]) -> None:
+        self._protocol = protocol
+        self._read = read
+
+    def read_ready(self) -> None:
+        self._read()
+
+    def __del__(self) -> None:
+        pass
+
+
+@pytest.fixture
+def ready(wired) -> Iterator[Callable[..., None]]:
+    """``ready(protocol, read)`` makes data ready for a transport that has this protocol."""
+    _, wiring, watched = wired
+    with ExitStack() as stack:
+
+        def make_ready(protocol: Any, read: Callable[[], None]) -> None:
+            one, other = socket.socketpair()
+            stack.enter_context(one)
+            stack.enter_context(other)
+            transport = Transport(protocol, read)
+            loop = asyncio.new_event_loop()
+            stack.callback(loop.close)
+            handle = asyncio.Handle(transport.read_ready, (), loop)
+            wiring.selector.register(one, selectors.EVENT_READ, (handle, None))
+            watched.ready.append((one.fileno(), select.POLLIN))
+
+        yield make_ready
+
+
+class Streaming(asyncio.StreamReaderProtocol):
+    def __del__(self) -> None:
+        pass  # there is no future that somebody should have awaited
+
+
+def stream_protocol() -> asyncio.StreamReaderProtocol:
+    loop = cast(asyncio.AbstractEventLoop, SimpleNamespace(get_debug=bool, create_future=object))
+    return Streaming(asyncio.StreamReader(loop=loop), loop=loop)
+
+
+def test_data_for_streams_is_handed_over_at_once(wired, ready):
+    loop, _, watched = wired
+    read: list[int] = []
+    for number in (1, 2):
+        ready(stream_protocol(), lambda number=number: read.append(number))
+    watched.wake()
+    assert (read, loop.scheduled, watched.rearmed) == ([1, 2], [], 1)
+
+
+def test_what_might_call_a_program_is_handled_in_its_turn(wired, ready):
+    loop, _, watched = wired
+    ready(stream_protocol(), lambda: pytest.fail("at once"))
+    ready(asyncio.Protocol(), lambda: pytest.fail("at once"))
+    watched.wake()
+    assert watched.rearmed == 0
+    assert len(loop.scheduled) == 1
+
+
+def test_a_signal_while_data_is_handed_over_is_raised_in_the_loop(wired, ready):
+    loop, _, watched = wired
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    ready(stream_protocol(), interrupted)
+    watched.wake()
+    assert watched.rearmed == 1
+    with pytest.raises(KeyboardInterrupt):
+        loop.run()
 
 
 def test_a_loop_that_is_gone_is_not_woken():

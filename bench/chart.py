@@ -30,6 +30,8 @@ OURS = "#1d4ed8"
 THEIRS = "#a8b3c4"
 TARGET = "#c2410c"
 
+TITLE = "Sockets in the browser, side by side"
+
 STYLE = f"""
     text {{ font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2937 }}
     .title {{ font-size: 20px; font-weight: 600 }}
@@ -59,10 +61,11 @@ def draw(results: Results) -> str:
     width = MARGIN + COLUMNS * PANEL_WIDTH
     height = HEAD + sum(heights) + FOOT
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">',
+        f"<title>{TITLE}</title><desc>{described(results)}</desc>",
         f"<style>{STYLE}</style>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        text(MARGIN, 36, "Sockets in the browser, side by side", "title"),
+        text(MARGIN, 36, TITLE, "title"),
         legend(results, 60),
         *[
             panel(
@@ -79,6 +82,16 @@ def draw(results: Results) -> str:
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def described(results: Results) -> str:
+    """What the picture shows, for those who do not see it."""
+    words = []
+    for target in TARGETS:
+        ratio = results.ratio(target)
+        if ratio and target.peer and target.ours == "ours":
+            words.append(f"{target.figure.title}: {ratio.median:.2g} times {results.peers[target.peer]}")
+    return escape("; ".join(words))
 
 
 def peers_of(results: Results) -> list[str]:

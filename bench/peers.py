@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,14 @@ class Peer:
     Attributes:
         name: Short, for the results.
         title: For people.
+        only: What it is measured by; empty for all that it has.
         process: What carries its connections; None for the system itself.
     """
 
     def __init__(self, name: str, title: str, process: MeasuredProcess | None, services: Services) -> None:
         self.name = name
         self.title = title
+        self.only: Collection[str] = ()
         self.process = process
         self._services = services
 

@@ -105,7 +105,8 @@ class Bench:
             # Each is the first once in a while: being first, or after a certain other, may be an advantage.
             turn = number % len(self._peers)
             for peer in self._peers[turn:] + self._peers[:turn]:
-                if (measure.figure.name, peer.name) not in self._hopeless:
+                wanted = not peer.only or measure.figure.name in peer.only
+                if wanted and (measure.figure.name, peer.name) not in self._hopeless:
                     self._try(measure, peer, load)
             if show:
                 self._show(measure)

@@ -127,7 +127,7 @@ class Stage:
         load_modules(raw)
         install_ours(ours, self.proxy, wheel_name())
         services = self._services
-        self.peers[-1:-1] = [
+        peers: list[Peer] = [
             JavaScript(
                 "firefox_bridge",
                 "Firefox, raw WebSocket",
@@ -138,6 +138,9 @@ class Stage:
             ),
             PythonSockets("firefox", "Firefox, ours", self.proxy, services, ours, modules=[SOCKETS]),
         ]
+        for peer in peers:
+            peer.only = ("receive", "send", "ping")  # it refuses WebSockets after many at once
+        self.peers[-1:-1] = peers
 
 
 def wheel_name() -> str:

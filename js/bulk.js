@@ -16,14 +16,21 @@ const OPENING_TIME = 1_000;
 const IDLE_TIME = 2_000;
 const CLOSING_TIME = 2_000;
 
-/** A stream is judged when it has brought so many bytes: it must not be slower than this share of the WebSocket. */
+/**
+ * A stream is judged when it has brought so many bytes: it must not be slower than this share of what the WebSocket
+ * had brought. That was little, with windows that had just begun to grow: unless the stream is faster by this factor,
+ * the WebSocket has to bring as many bytes, and the faster of both, on average, is used from then on.
+ */
 const TRIAL = 8 << 20;
 const SHARE = 0.8;
+const BEYOND_DOUBT = 2.5;
 
 /** How long (ms) one that has worked rests after it broke, and one that has not; that is doubled each time. */
 const PAUSE = 1_000;
 const REST_FIRST = 60_000;
 const REST_MAX = 16 * 60_000;
+
+const SLOWER = "the WebSocket is faster";
 
 /** @type {Record<string, {[event: string]: string}>} */
 export const TRANSITIONS = {
@@ -39,9 +46,26 @@ class Meter {
   best = 0;
   #since = -Infinity;
   #size = 0;
+  #runSince = 0;
+  #last = -Infinity;
+  /** Bytes that have come without a pause. */
+  run = 0;
+
+  /** Bytes per ms since the last pause. */
+  get average() {
+    return this.run / Math.max(this.#last - this.#runSince, 1);
+  }
+
+  /** Count anew. */
+  restart() {
+    this.#since = this.#last = -Infinity;
+  }
 
   /** So many bytes have come; tells whether they end a sample. @param {number} size @param {number} now */
   moved(size, now) {
+    if (now - this.#last > SAMPLE_TIME) [this.#runSince, this.run] = [now, 0];
+    else this.run += size;
+    this.#last = now;
     if (now - this.#since > SAMPLE_TIME) {
       this.#since = now;
       this.#size = 0; // when these began to come is not known
@@ -63,6 +87,10 @@ export class Bulk {
   #webSocket = new Meter();
   #stream = new Meter();
   #brought = 0;
+  /** What the WebSocket has to be compared with, in bytes per ms; NaN while nothing is to be compared. */
+  #compared = NaN;
+  /** Bytes per ms of the WebSocket, when compared. */
+  #known = NaN;
   #until = Infinity;
   #restUntil = -Infinity;
   #rest = REST_FIRST;
@@ -74,7 +102,20 @@ export class Bulk {
 
   /** The WebSocket has brought so many bytes; tells whether a stream should be opened. @param {number} size @param {number} now */
   heard(size, now) {
-    return this.#webSocket.moved(size, now) && this.state === "resting" && now >= this.#restUntil;
+    const bulk = this.#webSocket.moved(size, now);
+    if (this.state !== "resting" || now < this.#restUntil) return false;
+    return Number.isNaN(this.#compared) ? bulk : this.#webSocket.run >= TRIAL && this.#isStreamFaster(now);
+  }
+
+  /** The WebSocket has brought enough. @param {number} now */
+  #isStreamFaster(now) {
+    const stream = this.#compared;
+    this.#known = this.#webSocket.average;
+    this.#compared = NaN;
+    if (stream > this.#known) return true;
+    this.why = SLOWER;
+    this.#restFrom(now);
+    return false;
   }
 
   /** A stream is being opened. @param {number} now */
@@ -97,13 +138,22 @@ export class Bulk {
     if (this.state !== "streaming") return false;
     if (bulk) this.#until = now + IDLE_TIME;
     if (this.#brought < TRIAL) return false;
-    if (this.#stream.best >= SHARE * this.#webSocket.best) {
-      this.#brought = -Infinity; // it was judged
+    const doubtful = Number.isNaN(this.#known) && this.#stream.best < BEYOND_DOUBT * this.#webSocket.best;
+    if (this.#isSlow) {
+      this.why = SLOWER;
+    } else if (doubtful) {
+      this.#compared = this.#stream.average;
+      this.#webSocket.restart();
+    } else {
       this.#rest = REST_FIRST;
-      return false;
     }
-    this.why = "the WebSocket is faster";
-    return true;
+    this.#brought = -Infinity; // it was judged
+    return this.#isSlow || doubtful;
+  }
+
+  get #isSlow() {
+    if (Number.isNaN(this.#known)) return this.#stream.best < SHARE * this.#webSocket.best;
+    return this.#stream.average < SHARE * this.#known;
   }
 
   /** It was asked to end. @param {number} now */

@@ -73,13 +73,36 @@ suite("a stream is closed", () => {
     }
   });
 
-  test("not when it is about as fast, and then no more", () => {
+  test("not when it is much faster, and then no more", () => {
     const bulk = streaming(50_000);
-    const fast = { from: 1010, size: 16 * MIB, rate: 45_000 };
+    const fast = { from: 1010, size: 16 * MIB, rate: 200_000 };
     assert.ok(!arrive((size, now) => bulk.brought(size, now), fast).includes(true));
     const slow = { from: 2000, size: 16 * MIB, rate: 25_000 };
     assert.ok(!arrive((size, now) => bulk.brought(size, now), slow).includes(true));
   });
+
+  for (const [webSocket, opened, why] of /** @type {[number, boolean, string][]} */ ([
+    [60_000, true, ""],
+    [120_000, false, "the WebSocket is faster"],
+  ])) {
+    test(`when it is a little faster than the WebSocket began, which then brings as much, ${opened ? "" : "not "}to be opened again`, () => {
+      const bulk = streaming(50_000);
+      const answers = arrive((size, now) => bulk.brought(size, now), { from: 1010, size: 16 * MIB, rate: 100_000 });
+      assert.equal(answers.indexOf(true), 127);
+      assert.equal(answers.lastIndexOf(true), 127);
+      bulk.close(1200);
+      bulk.ended(1201);
+      assert.equal(bulk.why, "");
+      const heard = arrive((size, now) => bulk.heard(size, now), { from: 1202, size: 16 * MIB, rate: webSocket });
+      assert.equal(heard.indexOf(true), opened ? 128 : -1);
+      assert.equal(bulk.why, why);
+      if (!opened) return;
+      bulk.open(2000);
+      bulk.opened(2001);
+      const more = { from: 2002, size: 16 * MIB, rate: 100_000 };
+      assert.ok(!arrive((size, now) => bulk.brought(size, now), more).includes(true)); // it is known
+    });
+  }
 });
 
 suite("a stream is given up", () => {

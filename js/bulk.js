@@ -114,6 +114,7 @@ export class Bulk {
     this.#compared = NaN;
     if (stream > this.#known) return true;
     this.why = SLOWER;
+    this.#rest = REST_MAX; // it will not be different soon
     this.#restFrom(now);
     return false;
   }
@@ -153,7 +154,7 @@ export class Bulk {
 
   get #isSlow() {
     if (Number.isNaN(this.#known)) return this.#stream.best < SHARE * this.#webSocket.best;
-    return this.#stream.average < SHARE * this.#known;
+    return this.#stream.average < this.#known;
   }
 
   /** It was asked to end. @param {number} now */

@@ -1,0 +1,133 @@
+"""The same for code that cannot await, as websockets.sync.client has it; Python must be suspendable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
+from pynet_browser.http.waiting import finished
+from pynet_browser.websocket.connection import Connection, Data, joined, open_connection, refuse_ping
+from pynet_browser.websocket.exceptions import ConnectionClosedOK
+
+__all__ = ["ClientConnection", "connect"]
+
+
+class ClientConnection:
+    """See ``client.ClientConnection``.
+
+    Calls that wait raise ``BlockingError`` where Python cannot be suspended.
+    """
+
+    def __init__(self, connection: Connection, close_timeout: float | None) -> None:
+        self._connection = connection
+        self._close_timeout = close_timeout
+        self.url = connection.url
+
+    def recv(self, timeout: float | None = None, decode: bool | None = None) -> str | bytes:
+        """The next message.
+
+        Args:
+            timeout: seconds to wait for it; None for no limit.
+            decode: True for ``str``, False for ``bytes``, whatever the server sent.
+
+        Raises:
+            TimeoutError: none came in time.
+            ConnectionClosed: none will come.
+        """
+        data = self._connection.take(decode)
+        if data is not None:
+            return data
+        if timeout is not None and timeout <= 0:
+            raise TimeoutError("no message is here")
+        return finished(self._received(timeout, decode))
+
+    async def _received(self, timeout: float | None, decode: bool | None) -> str | bytes:
+        async with asyncio.timeout(timeout):
+            return await self._connection.next(decode)
+
+    def send(self, message: Data | Iterable[Data], text: bool | None = None) -> None:
+        """Send a message; see ``client.ClientConnection.send``."""
+        whole = message if isinstance(message, str | bytes) else finished(joined(message))
+        waiting = self._connection.give(whole, text)
+        if waiting is not None:
+            finished(_awaited(waiting))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection, and wait until it is closed; see ``client.ClientConnection.close``."""
+        finished(self._closed(code, reason))
+
+    async def _closed(self, code: int, reason: str) -> None:
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                await self._connection.end(code, reason)
+        except TimeoutError:
+            pass  # the browser goes on with it
+
+    def ping(self, _data: Data | None = None) -> None:
+        """There are no pings for pages.
+
+        Raises:
+            NotImplementedError: always; the message says what to do instead.
+        """
+        refuse_ping()
+
+    pong = ping
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What both sides have agreed upon; None for nothing."""
+        return self._connection.subprotocol
+
+    @property
+    def close_code(self) -> int | None:
+        """How it was closed; None while it is open."""
+        return self._connection.close_code
+
+    @property
+    def close_reason(self) -> str | None:
+        """What the server said; None while it is open."""
+        return self._connection.close_reason
+
+    def __iter__(self) -> Iterator[str | bytes]:
+        """Messages, until the server closes the connection as it should."""
+        try:
+            while True:
+                yield self.recv()
+        except ConnectionClosedOK:
+            return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+async def _awaited(waiting: Any) -> None:
+    await waiting
+
+
+def connect(
+    url: str,
+    *,
+    subprotocols: Sequence[str] | None = None,
+    max_queue: int | None = None,
+    open_timeout: float | None = 10.0,
+    close_timeout: float | None = 10.0,
+    **others: Any,
+) -> ClientConnection:
+    """Connect to a server; see ``client.connect``.
+
+    Raises:
+        BlockingError: Python cannot be suspended here.
+        InvalidHandshake, TimeoutError, ValueError, TypeError: see there.
+    """
+    if others:
+        raise TypeError(f"browsers do not let pages choose {', '.join(sorted(others))}")
+
+    async def connected() -> Any:
+        async with asyncio.timeout(open_timeout):
+            return await open_connection(url, tuple(subprotocols or ()), max_queue)
+
+    return ClientConnection(Connection(finished(connected())), close_timeout)

@@ -94,6 +94,7 @@ export const LAYOUTS = {
       ["lost", U8],
     ],
   },
+  relay: { kind: 0x0b, fields: [] },
   connect: {
     kind: 0x10,
     fields: [
@@ -210,6 +211,24 @@ export const LAYOUTS = {
     ],
   },
   done: { kind: 0x2b, fields: [] },
+  request: {
+    kind: 0x30,
+    fields: [
+      ["size", U64],
+      ["timeout", U32],
+      ["method", TEXT],
+      ["url", TEXT],
+      ["headers", list(TEXT)],
+    ],
+  },
+  response: {
+    kind: 0x31,
+    fields: [
+      ["status", U16],
+      ["reason", TEXT],
+      ["headers", list(TEXT)],
+    ],
+  },
 };
 
 const NOTHING = new Uint8Array(0);

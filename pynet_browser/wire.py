@@ -2,7 +2,7 @@
 
 A *message* is what is numbered, acknowledged and replayed; it holds any number of *frames*, each about one
 socket (or about the session itself, socket 0). ``js/wire.js`` is this file's twin; ``tests/vectors`` holds
-them together. ``frames.py`` says what each frame holds.
+them together. ``frames`` says what each frame holds.
 
 All integers are big-endian. Every length is compared with what is there before it is used.
 """
@@ -42,9 +42,12 @@ from pynet_browser.frames import (
     Poll,
     Pong,
     Refused,
+    Relay,
+    Request,
     Reset,
     Resolve,
     Resolved,
+    Response,
     Reverse,
     Reversed,
     Shutdown,
@@ -90,9 +93,12 @@ __all__ = [
     "Poll",
     "Pong",
     "Refused",
+    "Relay",
+    "Request",
     "Reset",
     "Resolve",
     "Resolved",
+    "Response",
     "Reverse",
     "Reversed",
     "Shutdown",

@@ -105,8 +105,12 @@ class SiteHandler(BaseHTTPRequestHandler):
 class HttpSite:
     """The site in threads of this process."""
 
-    def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), SiteHandler)
+    def __init__(
+        self,
+        handler: type[SiteHandler] = SiteHandler,
+        server: type[ThreadingHTTPServer] = ThreadingHTTPServer,
+    ) -> None:
+        self._server = server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True  # a kept-alive connection does not delay the end
         self.host = "127.0.0.1"
         self.port: int = self._server.server_address[1]

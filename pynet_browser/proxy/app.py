@@ -19,14 +19,16 @@ from pynet_browser.proxy.resolver import Resolver
 from pynet_browser.proxy.services import ServiceAddresses, running_services
 
 if TYPE_CHECKING:
+    from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
 
-__all__ = ["CONFIG", "POLICY", "RESOLVER", "SESSIONS", "create_app", "own_origin"]
+__all__ = ["CONFIG", "POLICY", "RELAYS", "RESOLVER", "SESSIONS", "create_app", "own_origin"]
 
 CONFIG = web.AppKey("config", Config)
 POLICY = web.AppKey("policy", Policy)
 RESOLVER = web.AppKey("resolver", Resolver)
 SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions")
+RELAYS: web.AppKey[Relays] = web.AppKey("relays")
 ASSETS = web.AppKey("assets", Assets)
 SERVICES: web.AppKey[ServiceAddresses] = web.AppKey("services")
 
@@ -66,6 +68,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     """
     # Imported here, since these modules import the keys above.
     from pynet_browser.proxy.carriers import http, websocket
+    from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
 
     app = web.Application(middlewares=[_log_access, _check_host])
@@ -80,6 +83,9 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     app.on_shutdown.append(_close_sessions)
     app.router.add_get("/pynet", websocket.handle)
     app.router.add_post("/pynet/http", http.handle)
+    relays = app[RELAYS] = Relays(resolver, config.connect_timeout)
+    app.router.add_post("/pynet/fetch", relays.handle)
+    app.on_cleanup.append(lambda _: relays.close())
     app.router.add_get("/healthz", _health)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)

@@ -134,7 +134,11 @@ class Resolver:
         return int(infos[0][4][1])
 
     async def destination(self, protocol: Protocol, host: str, port: int, family: int = 0) -> str:
-        """The first address of a host that may be reached.
+        """The first address of a host that may be reached; see ``destinations``."""
+        return (await self.destinations(protocol, host, port, family))[0]
+
+    async def destinations(self, protocol: Protocol, host: str, port: int, family: int = 0) -> list[str]:
+        """The addresses of a host that may be reached.
 
         Args:
             protocol: ``"tcp"`` or ``"udp"``.
@@ -148,7 +152,7 @@ class Resolver:
         name = _canonical(host)
         async with _deadline(self._timeout, "EAI_AGAIN", f"{host!r} could not be resolved"):
             infos = await self._look_up(name, port, family)
-        return str(self._allowed(protocol, name, port, infos)[0][4][0])
+        return [str(info[4][0]) for info in self._allowed(protocol, name, port, infos)]
 
     async def dial(
         self,

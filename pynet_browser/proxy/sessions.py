@@ -98,6 +98,21 @@ class Sessions:
         Raises:
             GreetingError: it may not come in.
         """
+        self.authenticate(hello)
+        session = self._resumed(hello) if hello.session else self._created(hello)
+        try:
+            session.resume(hello.seen)
+        except ProtocolError as error:
+            session.end()
+            raise GreetingError("session", f"the session cannot be resumed: {error}") from error
+        return session
+
+    def authenticate(self, hello: Hello) -> None:
+        """Check what every greeting shows.
+
+        Raises:
+            GreetingError: whoever sent it may not come in.
+        """
         if refusal := guard.check_token(hello.token, self.config):
             raise GreetingError(refusal.code, refusal.message)
         if hello.version != VERSION:
@@ -106,13 +121,6 @@ class Sessions:
                 f"the page speaks version {hello.version} of the protocol and the proxy version {VERSION}; "
                 f"install pynet-browser {__version__} in the page, or the page's version here",
             )
-        session = self._resumed(hello) if hello.session else self._created(hello)
-        try:
-            session.resume(hello.seen)
-        except ProtocolError as error:
-            session.end()
-            raise GreetingError("session", f"the session cannot be resumed: {error}") from error
-        return session
 
     def welcome(self, session: Session) -> bytes:
         """The message that answers a greeting; it says what has arrived until now."""

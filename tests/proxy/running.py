@@ -11,9 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from pynet_browser.proxy.app import SESSIONS, create_app
+from pynet_browser.proxy.app import RELAYS, SESSIONS, create_app
 from pynet_browser.proxy.config import Config, Limits
 from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.relay import Relays
 from pynet_browser.proxy.sessions import Sessions
 from tests.proxy.client import Page
 
@@ -32,11 +33,13 @@ class RunningProxy:
         address: its host and port.
         url: what a page connects to.
         sessions: its sessions, to look at.
+        relays: the requests it makes for pages.
     """
 
-    def __init__(self, runner: web.AppRunner, sessions: Sessions) -> None:
+    def __init__(self, runner: web.AppRunner, app: web.Application) -> None:
         self._runner = runner
-        self.sessions = sessions
+        self.sessions: Sessions = app[SESSIONS]
+        self.relays: Relays = app[RELAYS]
         self.address: tuple[str, int] = runner.addresses[0]
         self.url = f"ws://127.0.0.1:{self.address[1]}/pynet"
 
@@ -63,7 +66,7 @@ async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIt
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    proxy = RunningProxy(runner, app[SESSIONS])
+    proxy = RunningProxy(runner, app)
     try:
         yield proxy
     finally:

@@ -13,7 +13,7 @@ from pynet_browser.errors import ProtocolError
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
 from pynet_browser.proxy.carriage import Ending
-from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
+from pynet_browser.proxy.carriers.incoming import GREETING_MAX, first_frames, take_in
 from pynet_browser.proxy.carriers.stream import Downstream
 from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.sessions import GreetingError
@@ -29,7 +29,6 @@ from pynet_browser.wire import (
     Stream,
     encode_frame,
     encode_message,
-    frames_of,
 )
 
 __all__ = ["handle"]
@@ -131,18 +130,7 @@ class Exchange:
         Raises:
             ProtocolError: it is no greeting, too long, or does not come within ``timeout`` seconds.
         """
-        content = self._request.content
-        try:
-            async with asyncio.timeout(timeout):
-                size, number, _ = MESSAGE_HEADER.unpack(await content.readexactly(MESSAGE_HEADER.size))
-                if number or size > GREETING_MAX - MESSAGE_HEADER.size:
-                    raise ProtocolError("the first message is no greeting")
-                body = await content.readexactly(size)
-        except TimeoutError as error:
-            raise ProtocolError(f"no greeting within {timeout:g} s") from error
-        except asyncio.IncompleteReadError as error:
-            raise ProtocolError("the request ends within its greeting") from error
-        match [*frames_of(memoryview(body))]:
+        match await first_frames(self._request.content, GREETING_MAX, timeout):
             case [Hello() as hello, Poll() | Stream() as purpose]:
                 return hello, purpose
             case _:

@@ -1,0 +1,278 @@
+"""HTTP requests that the proxy makes for pages which cannot: other origins, headers that browsers forbid.
+
+A relayed request passes the same policy as a socket, and is answered as the server answered it: redirects
+are the page's to follow, so that each of them passes the policy too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from pynet_browser.errors import ProtocolError
+from pynet_browser.proxy import addresses, guard
+from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
+from pynet_browser.proxy.carriers.incoming import GREETING_MAX, first_frames
+from pynet_browser.proxy.resolver import DialError, Resolver
+from pynet_browser.proxy.sessions import GreetingError
+from pynet_browser.wire import (
+    Failed,
+    Frame,
+    Goaway,
+    Hello,
+    Refused,
+    Relay,
+    Request,
+    Response,
+    encode_frame,
+    encode_message,
+)
+
+__all__ = ["Relays"]
+
+AT_ONCE_MAX = 256
+"""Requests under way at once, of all pages together."""
+
+IDLE_TIMEOUT = 300.0
+"""Seconds in which something has to happen, whatever the page says: the standard of aiohttp's client."""
+
+GONE_CHECK = 0.5
+"""Seconds after which a page that has given up waiting is noticed: aiohttp tells nobody."""
+
+PIECE = 256 * 1024
+
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""What methods, and headers, are made of (RFC 9110 §5.6.2, §5.5): nothing that begins another line."""
+
+NOT_RELAYED = frozenset(
+    {
+        "accept-encoding",  # what is coded is decoded here, and browsers code nothing of their own accord
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers about one connection (RFC 9110 §7.6.1), and those that are made anew."""
+
+
+class Relays:
+    """The requests of all pages.
+
+    Args:
+        resolver: looks names up, and asks the policy.
+        connect_timeout: seconds in which a connection must stand.
+    """
+
+    def __init__(self, resolver: Resolver, connect_timeout: float) -> None:
+        self._resolver = resolver
+        self._connect_timeout = connect_timeout
+        self._client: aiohttp.ClientSession | None = None
+        self.under_way = 0
+        """How many requests are."""
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        if self._client:
+            await self._client.close()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one request of a page."""
+        try:
+            asked = await self._admitted(request)
+        except GreetingError as error:
+            return _only(403, Refused(0, error.code, error.message))
+        except ProtocolError as error:
+            return _only(400, Goaway(0, "protocol", str(error)))
+        except (ConnectionError, web.RequestPayloadError):
+            return web.Response(status=400)
+        self.under_way += 1
+        try:
+            return await self._relayed(request, asked)
+        finally:
+            self.under_way -= 1
+
+    async def _admitted(self, request: web.Request) -> Request:
+        """What a page asks for that may ask.
+
+        Raises:
+            GreetingError: it may not.
+            ProtocolError: that is no request.
+        """
+        config, sessions = request.app[CONFIG], request.app[SESSIONS]
+        refusal = guard.check_origin(request.headers.get("Origin"), own_origin(request), config)
+        if refusal:
+            raise GreetingError(refusal.code, refusal.message)
+        with sessions.unauthenticated():
+            match await first_frames(request.content, GREETING_MAX, config.auth_timeout):
+                case [Hello() as hello, Relay()]:
+                    sessions.authenticate(hello)
+                case _:
+                    raise ProtocolError("the first message is no greeting")
+        if self.under_way >= AT_ONCE_MAX:
+            raise GreetingError("busy", f"{AT_ONCE_MAX} requests are under way; try again")
+        match await first_frames(request.content, config.limits.message_bytes, config.auth_timeout):
+            case [Request() as asked]:
+                return asked
+            case _:
+                raise ProtocolError("the message behind the greeting is no request")
+
+    # ── To the server, and back ────────────────────────────────────────────────────────────────────
+
+    async def _relayed(self, request: web.Request, asked: Request) -> web.StreamResponse:
+        sending = asyncio.create_task(self._send(request, asked))
+        try:
+            while not sending.done():
+                await asyncio.wait([sending], timeout=GONE_CHECK)
+                if _gone(request):
+                    return web.Response()
+            answer = sending.result()
+        except (DialError, aiohttp.ClientError, OSError, ValueError) as error:
+            return _only(200, Failed(0, *_reason(error, asked.url)))
+        finally:
+            if not sending.done():
+                sending.cancel()
+                await asyncio.wait([sending])
+        async with answer:
+            return await self._passed_on(request, answer)
+
+    async def _send(self, request: web.Request, asked: Request) -> aiohttp.ClientResponse:
+        """Make the request, and wait for what its answer begins with."""
+        url = urlsplit(asked.url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"{asked.url!r} is no http or https address")
+        if addresses.literal(url.hostname) is not None:  # which aiohttp asks no resolver about
+            port = url.port or {"http": 80, "https": 443}[url.scheme]
+            await self._resolver.destination("tcp", url.hostname, port)
+        if not TOKEN.fullmatch(asked.method) or asked.method.upper() == "CONNECT":
+            raise ValueError(f"{asked.method!r} is no method")
+        pairs = list(zip(asked.headers[::2], asked.headers[1::2], strict=True))
+        for name, value in pairs:
+            if not TOKEN.fullmatch(name) or not VALUE.fullmatch(value):
+                raise ValueError(f"{name!r}: {value!r} is no header")
+        headers = [(name, value) for name, value in pairs if name.lower() not in NOT_RELAYED]
+        if asked.size:
+            headers.append(("Content-Length", str(asked.size)))
+        patience = min(asked.timeout / 1000 or IDLE_TIMEOUT, IDLE_TIMEOUT)
+        return await self._connections().request(
+            asked.method,
+            asked.url,
+            headers=headers,
+            data=_pieces(request, asked.size) if asked.size else None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout, sock_read=patience),
+            skip_auto_headers=("Content-Type", "User-Agent"),
+        )
+
+    def _connections(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            connector = aiohttp.TCPConnector(
+                resolver=_Checking(self._resolver), use_dns_cache=False, limit=AT_ONCE_MAX, limit_per_host=0
+            )
+            self._client = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=PIECE, trust_env=False
+            )
+        return self._client
+
+    async def _passed_on(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        """Pass on an answer; where it breaks off, so does that to the page."""
+        response = web.StreamResponse(headers={"Cache-Control": "no-store, no-transform"})
+        response.content_type = "text/plain"
+        pairs = [str(text, "latin-1") for pair in answer.raw_headers for text in pair]
+        head = Response(0, answer.status, answer.reason or "", tuple(pairs))
+        try:
+            await response.prepare(request)
+            await response.write(_message(head))
+            async for piece in answer.content.iter_any():
+                await response.write(piece)
+            await response.write_eof()
+        except (aiohttp.ClientError, OSError):
+            if request.transport:
+                request.transport.abort()
+        return response
+
+
+class _Checking(AbstractResolver):
+    """Gives aiohttp the addresses that the policy allows."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        version = {socket.AF_INET: 4, socket.AF_INET6: 6}.get(family, 0)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=found,
+                port=port,
+                family=socket.AF_INET6 if ":" in found else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for found in await self._resolver.destinations("tcp", host, port, version)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def _pieces(request: web.Request, size: int) -> AsyncIterator[bytes]:
+    """The body that is to be passed on, as it comes."""
+    while size:
+        piece = (await request.content.readany())[:size]
+        if not piece:
+            raise ConnectionResetError(errno.ECONNRESET, "the request's body ends early")
+        size -= len(piece)
+        yield piece
+
+
+def _gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _reason(error: Exception, url: str) -> tuple[str, str]:
+    """The errno's name and a sentence."""
+    if isinstance(error, DialError):
+        return error.code, error.message
+    if isinstance(error, TimeoutError):
+        return "ETIMEDOUT", f"{url} did not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError | aiohttp.ClientSSLError):
+        return "EPROTO", f"no TLS with {url}: {error}"
+    number = error.errno if isinstance(error, OSError) else None
+    if number is not None and number in errno.errorcode:
+        return errno.errorcode[number], f"{url}: {os.strerror(number)}"
+    if isinstance(error, ValueError):
+        return "EINVAL", str(error)
+    return "ECONNRESET", f"{url}: {error}"
+
+
+def _only(status: int, frame: Frame) -> web.Response:
+    return web.Response(
+        status=status,
+        body=_message(frame),
+        content_type="text/plain",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _message(frame: Frame) -> bytes:
+    return encode_message(0, 0, [encode_frame(frame)])

@@ -19,6 +19,8 @@ WHEEL_STAMP  := dist/.wheel
 WHEEL_INPUTS := $(shell find pynet_browser js demo \( -name node_modules -o -name __pycache__ -o -name jupyterlite \) \
 	-prune -o -type f -not -name pynet.js -print 2>/dev/null) \
 	pyproject.toml $(wildcard README.md LICENSE)
+NODE_STAMP   := build/.node-tests
+NODE_INPUTS  := $(shell find js tests/js tests/vectors -name node_modules -prune -o -type f -print 2>/dev/null)
 LITE_STAMP   := $(VENV)/.jupyterlite
 LITE_SITE    := build/jupyterlite/jupyter-lite.json
 
@@ -38,9 +40,8 @@ demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
 
 jupyterlite: $(LITE_SITE)
 
-test: setup $(LITE_SITE)
+test: setup $(LITE_SITE) $(NODE_STAMP)
 	$(PYTHON) tests/machine.py chromium curl dnsmasq firefox mariadb mosquitto postgresql redis
-	node --test tests/js/*.test.js
 	$(PYTHON) -m pytest $(ARGS)
 
 check: $(DEV_STAMP) $(NPM_STAMP)
@@ -49,8 +50,13 @@ check: $(DEV_STAMP) $(NPM_STAMP)
 	$(PYTHON) -m mypy
 	$(BIN)/eslint --config js/eslint.config.js --max-warnings 0 js tests demo bench
 	$(BIN)/tsc --project js
-	node --test tests/js/*.test.js
+	@$(MAKE) --no-print-directory $(NODE_STAMP)
 	$(PYTHON) -m pytest -q tests/unit
+
+# The JavaScript tests: `make check` and `make test` need them once for the same sources.
+$(NODE_STAMP): $(NODE_INPUTS) $(NPM_STAMP)
+	node --test tests/js/*.test.js
+	@mkdir -p $(@D) && touch $@
 
 bench: setup
 	$(PYTHON) tests/machine.py chromium

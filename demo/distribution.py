@@ -42,7 +42,7 @@ PACKAGES = {
     "asn1crypto": "1.5.1",  # for scramp
     "python-dateutil": "2.9.0.post0",  # for pg8000
     "six": "1.17.0",  # for python-dateutil
-    # what else the tests run, and a visitor may like to try: all of it together is 1.3 MB
+    # what else the tests run, and a visitor may like to try: all of it together is 2.4 MB
     "aiohttp": "3.14.5",
     "aiohappyeyeballs": "2.7.1",  # for aiohttp
     "aiosignal": "1.4.0",  # for aiohttp
@@ -56,6 +56,16 @@ PACKAGES = {
     "paho-mqtt": "2.2.0",
     "pymysql": "1.2.4",
     "websockets": "17.4",
+    "websocket-client": "1.9.2",
+    "requests": "2.34.2",
+    "certifi": "2026.10.19.post1",  # for requests
+    "charset-normalizer": "3.5.3",  # for requests
+    "urllib3": "2.8.0",  # for requests
+    "httpx": "0.28.1",
+    "anyio": "4.16.0",  # for httpx
+    "typing-extensions": "4.16.0",  # for anyio
+    "h11": "0.16.0",  # for httpcore
+    "httpcore": "1.0.9",  # for httpx
 }
 
 

@@ -5,14 +5,37 @@
 
 import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
+import { requestNow } from "./http/now.js";
+import { look, place, startRequest } from "./http/request.js";
+import { openStore } from "./http/store.js";
+import { startUpload } from "./http/upload.js";
 import { Listener } from "./listener.js";
 import { probe, surroundings } from "./probe.js";
 import { AF_UNIX, PROTOCOLS, SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
 import { forC } from "./sockfs/opensocket.js";
 import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
+import { detach, hasWebSockets, openCallbacks } from "./websockets/callbacks.js";
+import { openConnection } from "./websockets/connection.js";
+import { attach, share } from "./websockets/sharing.js";
 
-export { missingParts, probe, surroundings };
+export {
+  attach,
+  detach,
+  hasWebSockets,
+  look,
+  missingParts,
+  openCallbacks,
+  openConnection,
+  openStore,
+  place,
+  probe,
+  requestNow,
+  share,
+  startRequest,
+  startUpload,
+  surroundings,
+};
 
 /**
  * @typedef {import("./endpoint.js").Answered} Answered

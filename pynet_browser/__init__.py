@@ -29,7 +29,8 @@ from pynet_browser.errors import (
     SlowWaitingWarning,
     UnsupportedRuntimeError,
 )
-from pynet_browser.runtime import Network, Options, can_suspend, examine, open_network, open_network_sync
+from pynet_browser.runtime import Network, can_suspend, examine, open_network, open_network_sync
+from pynet_browser.settings import Options, installed, remember
 from pynet_browser.status import SocketStatus, Status
 from pynet_browser.stdlib.patches import Patches
 
@@ -63,15 +64,19 @@ SESSION_PATH = "/pynet"
 
 Blocking: TypeAlias = Literal["auto", "jspi", "xhr"]
 Bulk: TypeAlias = Literal["auto", "off"]
+Http: TypeAlias = Literal["auto", "browser", "proxy"]
 
 _network: Network | None = None
-_options = Options()
-"""How it was installed."""
 _patches = Patches()
 
 
 async def install(
-    url: str | None, *, token: str | None = None, blocking: Blocking = "auto", bulk: Bulk = "auto"
+    url: str | None,
+    *,
+    token: str | None = None,
+    blocking: Blocking = "auto",
+    bulk: Bulk = "auto",
+    http: Http = "auto",
 ) -> None:
     """Give this page's Python a network, through the proxy at ``url``.
 
@@ -91,20 +96,28 @@ async def install(
         bulk: how much data comes in. ``auto``: by a streaming answer of the proxy beside the WebSocket, for
             as long as much comes, where that is faster, as in Chromium. ``off``: by the WebSocket, as all
             else. A stream takes one of the six connections that a browser makes to a host by HTTP/1.1.
+        http: who makes HTTP requests. ``browser``: the browser, under its rules. ``proxy``: the proxy, with
+            every header, and for servers that do not let this page read their answers. ``auto``: the browser
+            where it can, the proxy where it cannot and the request does no harm when it is made again.
 
     Raises:
         NotInBrowserError: this Python does not run in a page.
         UnsupportedRuntimeError: this Pyodide is older than 314.0.
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token or this page's origin; the message says what to change.
-        ValueError: ``url`` is no address of a proxy; ``blocking`` or ``bulk`` is none of these.
+        ValueError: ``url`` is no address of a proxy; ``blocking``, ``bulk`` or ``http`` is none of these.
     """
-    options = _checked(url, token, blocking, bulk)
+    options = _checked(url, token, blocking, bulk, http)
     _mount(await open_network(options, _hint_at(blocking)), options)
 
 
 def install_sync(
-    url: str | None, *, token: str | None = None, blocking: Blocking = "auto", bulk: Bulk = "auto"
+    url: str | None,
+    *,
+    token: str | None = None,
+    blocking: Blocking = "auto",
+    bulk: Bulk = "auto",
+    http: Http = "auto",
 ) -> None:
     """The same as ``install`` for code that cannot await, such as what ``pyodide.runPython`` runs.
 
@@ -115,6 +128,7 @@ def install_sync(
         token: see ``install``.
         blocking: see ``install``; what is said there of calls holds of this one.
         bulk: see ``install``.
+        http: see ``install``.
 
     Raises:
         BlockingError: Python cannot be suspended here, and ``blocking`` is ``jspi``.
@@ -123,23 +137,23 @@ def install_sync(
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token. Browsers do not tell a page whose origin the proxy
             refuses: that is ``ProxyUnreachableError``.
-        ValueError: ``url`` is no address of a proxy; ``blocking`` or ``bulk`` is none of these.
+        ValueError: ``url`` is no address of a proxy; ``blocking``, ``bulk`` or ``http`` is none of these.
     """
-    options = _checked(url, token, blocking, bulk)
+    options = _checked(url, token, blocking, bulk, http)
     _mount(open_network_sync(options, _hint_at(blocking)), options)
 
 
-def _checked(url: str | None, token: str | None, blocking: Blocking, bulk: Bulk) -> Options:
+def _checked(url: str | None, token: str | None, blocking: Blocking, bulk: Bulk, http: Http) -> Options:
     """What ``install`` was told.
 
     Raises:
         ValueError: see there.
     """
-    for name, given, known in (("blocking", blocking, get_args(Blocking)), ("bulk", bulk, get_args(Bulk))):
-        if given not in known:
+    for name, given, kinds in (("blocking", blocking, Blocking), ("bulk", bulk, Bulk), ("http", http, Http)):
+        if given not in (known := get_args(kinds)):
             raise ValueError(f"{name} must be one of {', '.join(known)}, not {given!r}")
     address, found = ("", "") if url is None else proxy_address(url)
-    return Options(address, token if token is not None else found, AGENT, blocking, bulk)
+    return Options(address, token if token is not None else found, AGENT, blocking, bulk, http)
 
 
 def _hint_at(blocking: str) -> Callable[[], None]:
@@ -154,13 +168,24 @@ def _hint_at(blocking: str) -> Callable[[], None]:
     return hint
 
 
-def _mount(network: Network, installed: Options) -> None:
+def _mount(network: Network, chosen: Options) -> None:
     """Have the standard modules use it, in place of another."""
-    global _network, _options
+    global _network
     uninstall()
-    from pynet_browser.stdlib import datagrams, endpoints, local, loop, names, options, select, socket
+    from pynet_browser.stdlib import (
+        datagrams,
+        endpoints,
+        libraries,
+        local,
+        loop,
+        names,
+        options,
+        select,
+        socket,
+    )
 
-    _network, _options = network, installed
+    _network = network
+    remember(chosen)
     network.mount()
     look_ups = names.Names(network)
     names.patch(_patches, look_ups)
@@ -168,6 +193,7 @@ def _mount(network: Network, installed: Options) -> None:
     for module in (socket, endpoints, datagrams, options, local):
         module.patch(_patches, network)
     loop.patch(_patches, network, look_ups)
+    libraries.patch(_patches)
 
 
 def uninstall() -> None:
@@ -175,11 +201,12 @@ def uninstall() -> None:
 
     Without a network there is nothing to do.
     """
-    global _network, _options
+    global _network
     if _network is None:
         return
     _patches.undo()
-    network, _network, _options = _network, None, Options()
+    network, _network = _network, None
+    remember(Options())
     network.close()
 
 
@@ -221,8 +248,8 @@ def diagnose(
 
 
 async def _diagnose(url: str | None, token: str | None, host: str, port: int, *, suspends: bool) -> Diagnosis:
-    installed = _network is not None
-    address, found, blocking = _options.url, _options.token, _options.blocking
+    there, options = _network is not None, installed()
+    address, found, blocking = options.url, options.token, options.blocking
     invalid = ""
     if url is not None:
         try:
@@ -231,7 +258,7 @@ async def _diagnose(url: str | None, token: str | None, host: str, port: int, *,
             address, invalid = "", url
     blocks = blocking == "xhr" or (blocking == "auto" and not suspends)
     report = await examine(address, found if token is None else token, AGENT, host, port, blocks=blocks)
-    report |= {"address": address, "invalid": invalid, "installed": installed, "host": host, "port": port}
+    report |= {"address": address, "invalid": invalid, "installed": there, "host": host, "port": port}
     return Diagnosis.of(report | {"suspends": suspends, "blocking": blocking})
 
 

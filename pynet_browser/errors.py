@@ -8,6 +8,10 @@
     ├── UnsupportedRuntimeError (RuntimeError)  this Pyodide lacks what we build on
     ├── BlockingError (OSError, RuntimeError)   a call would have to wait where waiting is impossible
     ├── PolicyError (PermissionError)     the proxy's policy refuses a destination
+    ├── RequestError (OSError)            an HTTP request was not answered
+    │   ├── CrossOriginError (PermissionError)   the server does not let this page's origin read its answers
+    │   └── MixedContentError (PermissionError)  a page that came by https may make no plain request
+    ├── BrokenAnswerError (ConnectionError)      an HTTP answer broke off
     └── ProxyError (ConnectionError)      the proxy itself
         ├── ProxyUnreachableError         nothing answers at its address
         └── ProxyRefusedError             it answered, and refused this page
@@ -24,6 +28,9 @@ import errno
 
 __all__ = [
     "BlockingError",
+    "BrokenAnswerError",
+    "CrossOriginError",
+    "MixedContentError",
     "NotInBrowserError",
     "PolicyError",
     "ProtocolError",
@@ -31,6 +38,7 @@ __all__ = [
     "ProxyRefusedError",
     "ProxyUnreachableError",
     "PyNetError",
+    "RequestError",
     "SlowWaitingWarning",
     "UnsupportedRuntimeError",
 ]
@@ -97,6 +105,34 @@ class SlowWaitingWarning(UserWarning):
 
 class PolicyError(PyNetError, PermissionError):
     """The proxy's policy refuses the destination; the message names the rule and what to change."""
+
+
+class RequestError(PyNetError, OSError):
+    """An HTTP request got no answer. Browsers seldom tell a page why; the message says what is known."""
+
+    def __init__(self, message: str, code: int = errno.ENETUNREACH) -> None:
+        super().__init__(code, message)
+
+
+class CrossOriginError(RequestError, PermissionError):
+    """The server answers, but does not let pages of this origin read its answers (CORS)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, errno.EACCES)
+
+
+class MixedContentError(RequestError, PermissionError):
+    """A page that came by https may make no plain http request."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, errno.EACCES)
+
+
+class BrokenAnswerError(PyNetError, ConnectionError):
+    """An HTTP answer broke off before its end; what came of it is not all."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.ECONNRESET, f"the answer broke off: {message}")
 
 
 class ProxyError(PyNetError, ConnectionError):

@@ -7,11 +7,12 @@ what it knows (Pyodide 314.0 or newer).
 from __future__ import annotations
 
 import errno
+import functools
 import sys
-from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import asdict
 from importlib import resources
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pynet_browser.errors import (
     BlockingError,
@@ -21,38 +22,26 @@ from pynet_browser.errors import (
     ProxyUnreachableError,
     UnsupportedRuntimeError,
 )
+from pynet_browser.settings import Options
 
 __all__ = [
     "Network",
-    "Options",
     "Reply",
     "Watchlist",
+    "callback",
     "can_suspend",
     "examine",
     "open_network",
     "open_network_sync",
+    "page_error",
+    "page_side",
+    "to_page",
+    "wait_for",
 ]
 
+T = TypeVar("T")
+
 IN_PAGE = sys.platform == "emscripten"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a page wants its network; see ``pynet_browser.install``.
-
-    Attributes:
-        url: of the proxy's WebSocket; empty for none: the page is its own network.
-        token: the proxy's.
-        agent: what this page calls itself.
-        blocking: ``auto``, ``jspi`` or ``xhr``.
-        bulk: ``auto`` or ``off``.
-    """
-
-    url: str = ""
-    token: str = ""
-    agent: str = ""
-    blocking: str = "auto"
-    bulk: str = "auto"
 
 
 class Reply:
@@ -319,7 +308,7 @@ def _page_side(options: Options, on_blocked: Callable[[], None]) -> tuple[Any, A
     import pyodide_js
     from pyodide.ffi import create_proxy, to_js
 
-    exports = _exports()
+    exports = page_side()
     module = pyodide_js._module
     missing = exports.missingParts(module).to_py()
     if missing:
@@ -334,10 +323,46 @@ def _page_side(options: Options, on_blocked: Callable[[], None]) -> tuple[Any, A
     return exports, module, to_js(given)
 
 
-def _exports() -> Any:
+@functools.cache
+def page_side() -> Any:
+    """What js/index.js exports.
+
+    Raises:
+        NotInBrowserError: this Python is not Pyodide.
+    """
+    if not IN_PAGE:
+        raise NotInBrowserError("pynet_browser")
     from pyodide.code import run_js
 
     return run_js(resources.files("pynet_browser").joinpath("pynet.js").read_text("utf-8"))
+
+
+def page_error() -> type[Exception]:
+    """The exception for what JavaScript throws; it has ``name`` and ``message``."""
+    from pyodide.ffi import JsException
+
+    return cast(type[Exception], JsException)
+
+
+def to_page(value: object) -> Any:
+    """The same in JavaScript's types; bytes are copied."""
+    from pyodide.ffi import to_js
+
+    return to_js(value)
+
+
+def callback(function: Callable[..., object]) -> Any:
+    """What JavaScript may call until it is destroyed, with ``destroy()``."""
+    from pyodide.ffi import create_proxy
+
+    return create_proxy(function)
+
+
+def wait_for(awaitable: Awaitable[T]) -> T:
+    """Suspend Python until there is a result; ``can_suspend`` says where that is possible."""
+    from pyodide.ffi import run_sync
+
+    return cast(T, run_sync(awaitable))
 
 
 async def examine(url: str, token: str, agent: str, host: str, port: int, *, blocks: bool) -> dict[str, Any]:
@@ -357,7 +382,7 @@ async def examine(url: str, token: str, agent: str, host: str, port: int, *, blo
     import pyodide_js
     from pyodide.ffi import to_js
 
-    exports = _exports()
+    exports = page_side()
     found["pyodide"] = str(pyodide_js.version)
     found["missing"] = exports.missingParts(pyodide_js._module).to_py()
     found["page"] = exports.surroundings().to_py()

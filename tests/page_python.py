@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 Thread: TypeAlias = Literal["page", "worker"]
@@ -186,10 +186,18 @@ class PagePython(BrowserPython):
         page: Playwright's page.
     """
 
-    def __init__(self, browser: Browser, url: str, *, thread: Thread = "page", suspends: bool = True) -> None:
-        """Opens ``url`` and boots Pyodide there; see `boot`."""
+    def __init__(
+        self,
+        browser: Browser,
+        url: str,
+        *,
+        thread: Thread = "page",
+        suspends: bool = True,
+        beside: PagePython | None = None,
+    ) -> None:
+        """Opens ``url`` and boots Pyodide there; see `boot`. Those ``beside`` each other share storage."""
         super().__init__()
-        self._context = browser.new_context()
+        self._context: BrowserContext = beside._context if beside else browser.new_context()
         self.page: Page = self._context.new_page()
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))

@@ -53,12 +53,25 @@ export function exchangeNow(url, body, patience = 0) {
   const request = new XMLHttpRequest();
   request.open("POST", url, false);
   request.setRequestHeader("Content-Type", MEDIA_TYPE);
+  const answer = askNow(request, body, patience);
+  return ours(request.status, answer);
+}
+
+/**
+ * Send a synchronous request that was opened.
+ * @param {XMLHttpRequest} request
+ * @param {Uint8Array | undefined} body
+ * @param {number} patience ms after which a worker gives up; 0 for never
+ * @returns {Uint8Array} what the answer holds
+ * @throws {DOMException} there is no answer
+ */
+export function askNow(request, body, patience) {
   // A page's own thread may set no responseType here (XMLHttpRequest §3.6.9): bytes come as characters.
   const inWorker = !("document" in globalThis);
   if (inWorker) [request.responseType, request.timeout] = ["arraybuffer", patience];
   else request.overrideMimeType("text/plain; charset=x-user-defined");
-  standStill(() => request.send(/** @type {Uint8Array<ArrayBuffer>} */ (body)));
-  return ours(request.status, inWorker ? new Uint8Array(request.response) : bytesOf(request.responseText));
+  standStill(() => request.send(/** @type {Uint8Array<ArrayBuffer> | undefined} */ (body)));
+  return inWorker ? new Uint8Array(request.response) : bytesOf(request.responseText);
 }
 
 /**

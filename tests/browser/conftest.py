@@ -122,13 +122,16 @@ def open_python(
         thread: Thread = "page",
         install: bool = True,
         suspends: bool = True,
+        beside: PagePython | None = None,
     ) -> BrowserPython:
         url = f"{through.url}/healthz"  # any page of the proxy's origin will do; this one has nothing on it
         python: BrowserPython
         if browser == "Firefox":
             python = FirefoxPython(request.getfixturevalue("firefox"), url, thread=thread, suspends=suspends)
         else:
-            python = PagePython(request.getfixturevalue("browser"), url, thread=thread, suspends=suspends)
+            python = PagePython(
+                request.getfixturevalue("browser"), url, thread=thread, suspends=suspends, beside=beside
+            )
         pages.append(python)
         python.run("import micropip; await micropip.install(wheel)", wheel=f"{through.url}/dist/{wheel.name}")
         if install:

@@ -19,7 +19,8 @@ from pynet_browser.errors import (
     ProxyUnreachableError,
     UnsupportedRuntimeError,
 )
-from pynet_browser.runtime import Network, Options, Reply, Watchlist
+from pynet_browser.runtime import Network, Reply, Watchlist
+from pynet_browser.settings import Options
 from tests.unit.page import Later, Pending, Plain, Standing, reply
 
 
@@ -281,7 +282,7 @@ def exports(ffi, monkeypatch) -> Exports:
     js._module, js.version = "module", "313.9"
     monkeypatch.setitem(sys.modules, "pyodide_js", js)
     monkeypatch.setattr(runtime, "IN_PAGE", True)
-    monkeypatch.setattr(runtime, "_exports", lambda: page_side)
+    monkeypatch.setattr(runtime, "page_side", lambda: page_side)
     ffi.JsException = type("JsException", (Exception,), {"code": "token", "message": "because of the moon"})
     ffi.to_js = dict
     ffi.run_sync = asyncio.run

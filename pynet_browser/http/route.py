@@ -1,0 +1,188 @@
+"""Which way a request takes: the browser's own, or through the proxy. Pure.
+
+A browser sends no header that Fetch forbids (§2.2.2), lets a page read only what the server shares with its
+origin (CORS), and makes no plain request from a page that came by https (Mixed Content §5.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pynet_browser.http.request import SAFE_METHODS, Request, origin_of
+from pynet_browser.http.transport import Head
+
+__all__ = [
+    "Mode",
+    "Place",
+    "Via",
+    "barred",
+    "denied",
+    "may_repeat",
+    "mixed",
+    "needs_preflight",
+    "preflight",
+    "ready_for_browser",
+]
+
+Mode: TypeAlias = Literal["auto", "browser", "proxy"]
+Via: TypeAlias = Literal["browser", "proxy", "storage"]
+
+IDLE_HEADERS = frozenset(
+    [
+        "accept-charset",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "keep-alive",
+        "transfer-encoding",
+        "user-agent",
+    ]
+)
+"""What a browser sets by itself, and libraries set without being asked to: dropped there without a word."""
+
+FORBIDDEN_HEADERS = frozenset(
+    [
+        "access-control-request-headers",
+        "access-control-request-method",
+        "access-control-request-private-network",
+        "cookie",
+        "cookie2",
+        "date",
+        "dnt",
+        "expect",
+        "host",
+        "origin",
+        "referer",
+        "set-cookie",
+        "te",
+        "trailer",
+        "upgrade",
+        "via",
+    ]
+)
+FORBIDDEN_PREFIXES = ("proxy-", "sec-")
+FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE", "TRACK"})
+
+SIMPLE_METHODS = frozenset({"GET", "HEAD", "POST"})
+SIMPLE_HEADERS = frozenset({"accept", "accept-language", "content-language"})
+SIMPLE_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+SIMPLE_VALUE_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the page is.
+
+    Attributes:
+        url: its address.
+        secure: whether plain requests from it are mixed content.
+    """
+
+    url: str
+    secure: bool
+
+    @property
+    def origin(self) -> str:
+        """What a browser tells servers of it."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def shares_origin(self, request: Request) -> bool:
+        """Whether the request is for the page's own server."""
+        return origin_of(self.url) == request.origin
+
+
+def ready_for_browser(request: Request) -> Request:
+    """Without what a browser sets by itself."""
+    dropped = set(IDLE_HEADERS)
+    if request.header("host") == urlsplit(request.url).netloc:
+        dropped.add("host")
+    return request.without(dropped)
+
+
+def barred(request: Request, place: Place) -> str:
+    """Why a browser cannot make a request; empty if it can, as far as that is known before."""
+    if request.method.upper() in FORBIDDEN_METHODS:
+        return f"browsers make no {request.method} requests"
+    for name, _ in ready_for_browser(request).headers:
+        lower = name.lower()
+        if lower in FORBIDDEN_HEADERS or lower.startswith(FORBIDDEN_PREFIXES):
+            return f"browsers do not let pages set the header {name}"
+    if mixed(request, place):
+        return "a page that came by https may make no plain http request (mixed content)"
+    return ""
+
+
+def mixed(request: Request, place: Place) -> bool:
+    """Whether the request is mixed content, which browsers do not send."""
+    return place.secure and request.url.startswith("http:") and not _on_this_machine(request.url)
+
+
+def _on_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def needs_preflight(request: Request) -> bool:
+    """Whether a browser asks another origin for leave before it sends this (Fetch §4.10)."""
+    if request.method not in SIMPLE_METHODS:
+        return True
+    return bool(_unsafe_names(request))
+
+
+def _simple(name: str, value: str) -> bool:
+    """Whether a header is CORS-safelisted (Fetch §2.2.2)."""
+    if len(value) > SIMPLE_VALUE_MAX:
+        return False
+    if name == "content-type":
+        return value.partition(";")[0].strip().lower() in SIMPLE_TYPES
+    return name in SIMPLE_HEADERS
+
+
+def preflight(request: Request, place: Place) -> Request:
+    """What a browser asks the server before it makes this request (Fetch §4.9)."""
+    asked = [("Origin", place.origin), ("Access-Control-Request-Method", request.method)]
+    if names := _unsafe_names(request):
+        asked.append(("Access-Control-Request-Headers", ",".join(names)))
+    return Request("OPTIONS", request.url, tuple(asked), timeout=request.timeout)
+
+
+def denied(request: Request, place: Place, answer: Head) -> bool:
+    """Whether a browser that gets this answer to its preflight does not make the request."""
+
+    def allowed(header: str) -> set[str]:
+        values = answer.headers.get(header, "").split(",")
+        return {value.strip().lower() for value in values}
+
+    origins, methods, names = map(
+        allowed,
+        ("Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers"),
+    )
+    credentials = request.options.get("credentials") == "include"
+    wildcard = set() if credentials else {"*"}
+    if not 200 <= answer.status <= 299 or not origins & ({place.origin.lower()} | wildcard):  # noqa: PLR2004
+        return True
+    if request.method not in SIMPLE_METHODS and not methods & ({request.method.lower()} | wildcard):
+        return True
+    return any(
+        name not in names and ("*" not in names or credentials or name == "authorization")
+        for name in _unsafe_names(request)
+    )
+
+
+def _unsafe_names(request: Request) -> list[str]:
+    headers = ready_for_browser(request).headers
+    return sorted({name.lower() for name, value in headers if not _simple(name.lower(), value)})
+
+
+def may_repeat(request: Request) -> bool:
+    """Whether a request may be made once more although it may have arrived."""
+    return request.method in SAFE_METHODS

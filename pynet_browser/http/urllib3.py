@@ -1,0 +1,74 @@
+"""``urllib3``, and ``requests`` on top of it, over the browser or the proxy.
+
+In a page urllib3 makes requests by the browser itself, in functions of its ``contrib.emscripten`` that these
+take the place of.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from pynet_browser.http.client import Client
+from pynet_browser.http.request import Request
+from pynet_browser.http.urllib import UrlResponse
+from pynet_browser.http.waiting import finished, stands_still
+from pynet_browser.stdlib.patches import Patches
+
+__all__ = ["patch"]
+
+
+class _Message:
+    """What ``requests`` looks for cookies in."""
+
+    def __init__(self, msg: Any) -> None:
+        self.msg = msg
+
+    def isclosed(self) -> bool:
+        return True
+
+
+def patch(patches: Patches, module: Any) -> None:
+    """Change ``urllib3.contrib.emscripten.connection``."""
+    from urllib3._collections import HTTPHeaderDict
+    from urllib3.contrib.emscripten.fetch import _RequestError, _TimeoutError
+    from urllib3.contrib.emscripten.response import EmscriptenResponse
+
+    def send(request: Any) -> Any:
+        client = Client(None, still=stands_still("a request"), follow=False)
+        body = request.body
+        if body is not None and not isinstance(body, bytes):
+            body = body.encode() if isinstance(body, str) else bytes(body)
+        try:
+            asked = Request.make(
+                request.url,
+                request.method,
+                headers=request.headers,
+                body=body or None,
+                timeout=request.timeout or None,
+            )
+            outcome = finished(client.make(asked))
+        except TimeoutError as error:
+            raise _TimeoutError(str(error), request=request) from error
+        except (OSError, ValueError) as error:
+            raise _RequestError(str(error), request=request) from error
+        head = outcome.incoming.head
+        return EmscriptenResponse(
+            status_code=head.status,
+            headers=cast(Any, HTTPHeaderDict(head.headers.items())),
+            body=UrlResponse(outcome, asked.url),
+            request=request,
+        )
+
+    original = module.EmscriptenHTTPConnection.getresponse
+
+    def getresponse(self: Any) -> Any:
+        response = original(self)
+        body = response._response.body
+        if isinstance(body, UrlResponse):
+            response.reason = body.reason
+            response._original_response = _Message(body.headers)
+        return response
+
+    patches.set(module, "send_request", send)
+    patches.set(module, "send_streaming_request", send)
+    patches.set(module.EmscriptenHTTPConnection, "getresponse", getresponse)

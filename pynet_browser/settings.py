@@ -1,0 +1,42 @@
+"""How this page's network was installed. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Options", "installed", "remember"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a page wants its network; see ``pynet_browser.install``.
+
+    Attributes:
+        url: of the proxy's WebSocket; empty for none: the page is its own network.
+        token: the proxy's.
+        agent: what this page calls itself.
+        blocking: ``auto``, ``jspi`` or ``xhr``.
+        bulk: ``auto`` or ``off``.
+        http: ``auto``, ``browser`` or ``proxy``.
+    """
+
+    url: str = ""
+    token: str = ""
+    agent: str = ""
+    blocking: str = "auto"
+    bulk: str = "auto"
+    http: str = "auto"
+
+
+_installed = Options()
+
+
+def installed() -> Options:
+    """What holds now; the defaults where there is no network."""
+    return _installed
+
+
+def remember(options: Options) -> None:
+    """This holds from now on."""
+    global _installed
+    _installed = options

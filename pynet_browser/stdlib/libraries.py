@@ -1,0 +1,46 @@
+"""Modules that make HTTP requests, changed when a program imports them."""
+
+from __future__ import annotations
+
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from pynet_browser.settings import installed
+from pynet_browser.stdlib.importing import patch_when_imported
+from pynet_browser.stdlib.patches import Patches
+
+__all__ = ["patch"]
+
+
+def patch(patches: Patches) -> None:
+    """Have them use what ``install(http=…)`` says."""
+    patch_when_imported(
+        patches,
+        {"urllib.request": _urllib, "urllib3.contrib.emscripten.connection": _urllib3},
+    )
+
+
+def _urllib(patches: Patches, module: Any) -> None:
+    sockets = module.HTTPHandler.http_open
+
+    @wraps(sockets)
+    def http_open(self: Any, asked: Any) -> Any:
+        if installed().http == "proxy":
+            return sockets(self, asked)  # a connection of Python's own
+        return https_open(self, asked)
+
+    def https_open(self: Any, asked: Any) -> Any:
+        from pynet_browser.http.urllib import opened
+
+        return opened(self, asked)
+
+    patches.set(module.HTTPHandler, "http_open", http_open)
+    if hasattr(module, "HTTPSHandler"):
+        patches.set(module.HTTPSHandler, "https_open", https_open)
+
+
+def _urllib3(patches: Patches, module: ModuleType) -> None:
+    from pynet_browser.http import urllib3
+
+    urllib3.patch(patches, module)

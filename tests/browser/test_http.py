@@ -103,8 +103,10 @@ def digest(data: bytes) -> str:
 
 
 @pytest.fixture(params=list(itertools.product(WAYS, VIAS)), ids="-".join)
-def way_and_via(request: pytest.FixtureRequest) -> tuple[str, str]:
+def way_and_via(request: pytest.FixtureRequest, place: BrowserPython) -> tuple[str, str]:
     way, via = request.param
+    if way != "blocked" and place.run("import js; not hasattr(js, 'document')"):
+        pytest.skip("in a worker only blocking requests are made in another way than on a page")
     return way, via
 
 

@@ -122,6 +122,8 @@ class Client:
     async def _relayed(self, request: Request) -> Outcome:
         if self._relay is None:
             raise RequestError("there is no proxy: install(url) makes one known")
+        if request.options.get("integrity"):  # never dropped without a word
+            raise RequestError('integrity= is checked by browsers alone; via="browser" makes such a request')
         history: list[Head] = []
         while True:
             incoming = await self._relay.start(self._with_cookies(request), self._sent)

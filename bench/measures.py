@@ -22,6 +22,7 @@ class Load:
         datagrams: Datagrams of a flood.
         visits: Connections, some at once.
         streams: asyncio's connections at once.
+        requests: HTTP requests, one after another.
     """
 
     size: int
@@ -32,23 +33,48 @@ class Load:
     datagrams: int
     visits: int
     streams: int
+    requests: int
 
     def __str__(self) -> str:
         return (
             f"{self.size / 1e6:.0f} MB each way, {self.pings} round trips, {self.connects} connections, "
             f"{self.bursts} bursts, {self.crowd} sockets at once, {self.datagrams} datagrams, "
-            f"{self.visits} visits, {self.streams} asyncio streams"
+            f"{self.visits} visits, {self.streams} asyncio streams, {self.requests} HTTP requests"
         )
 
 
 FULL = Load(
-    size=64_000_000, pings=500, connects=100, bursts=5, crowd=200, datagrams=2000, visits=480, streams=1000
+    size=64_000_000,
+    pings=500,
+    connects=100,
+    bursts=5,
+    crowd=200,
+    datagrams=2000,
+    visits=480,
+    streams=1000,
+    requests=200,
 )
 QUICK = Load(
-    size=32_000_000, pings=200, connects=40, bursts=3, crowd=50, datagrams=1000, visits=160, streams=300
+    size=32_000_000,
+    pings=200,
+    connects=40,
+    bursts=3,
+    crowd=50,
+    datagrams=1000,
+    visits=160,
+    streams=300,
+    requests=100,
 )
 WARM_UP = Load(
-    size=8_000_000, pings=100, connects=10, bursts=2, crowd=10, datagrams=500, visits=32, streams=10
+    size=8_000_000,
+    pings=100,
+    connects=10,
+    bursts=2,
+    crowd=10,
+    datagrams=500,
+    visits=32,
+    streams=10,
+    requests=20,
 )
 
 BURST = 1000
@@ -62,6 +88,18 @@ FEW = 10
 
 DATAGRAM = 200
 """Bytes of data in one datagram of a flood."""
+
+SMALL = 1000
+"""Bytes of a small answer."""
+
+LARGE = 50_000_000
+"""Bytes of a large one."""
+
+LARGE_TIMES = 5
+"""How often it is asked for."""
+
+MESSAGES = 10_000
+"""Messages of a WebSocket, there and back."""
 
 UNDER_WAY = 100
 """Datagrams of a flood that are on their way at once: they fit into every receive buffer."""
@@ -108,6 +146,16 @@ PROXY_MEMORY = Figure("proxy_memory", "the proxy's memory for a connection", "kB
 RESUMING = Figure("resuming", "from a cut until the first byte after it", "round trips", "lower")
 CPU_DOWN = Figure("cpu_down", "processor time of the proxy, down", "s/GB", "lower")
 CPU_UP = Figure("cpu_up", "processor time of the proxy, up", "s/GB", "lower")
+FETCH = Figure("fetch_small", "JavaScript's fetch of 1 kB", "ms", "lower")
+URLOPEN = Figure("urlopen_small", "urlopen of 1 kB", "ms", "lower")
+REQUESTS = Figure("requests_small", "requests.get of 1 kB", "ms", "lower")
+FETCH_LARGE = Figure("fetch_large", "JavaScript's fetch of 50 MB", "ms", "lower")
+URLOPEN_LARGE = Figure("urlopen_large", "urlopen of 50 MB", "ms", "lower")
+REQUESTS_LARGE = Figure("requests_large", "requests.get of 50 MB", "ms", "lower")
+MESSAGED = Figure(
+    "messages", "messages of 32 bytes by a WebSocket, until the last echo", "messages/s", "higher"
+)
+MESSAGED_SYNC = Figure("messages_sync", "the same by the blocking connect()", "messages/s", "higher")
 WHEEL = Figure("wheel", "micropip.install(the wheel)", "ms", "lower")
 START = Figure("start", "import + install, Pyodide being up", "ms", "lower")
 
@@ -134,6 +182,14 @@ FIGURES = [
     PYTHON_MEMORY,
     PROXY_MEMORY,
     RESUMING,
+    FETCH,
+    URLOPEN,
+    REQUESTS,
+    FETCH_LARGE,
+    URLOPEN_LARGE,
+    REQUESTS_LARGE,
+    MESSAGED,
+    MESSAGED_SYNC,
     CPU_DOWN,
     CPU_UP,
     WHEEL,
@@ -230,6 +286,18 @@ MEASURES = [
         lambda seconds, load: load.visits / seconds,
     ),
     Measure(STREAMS, "echo", lambda load: {"count": load.streams}, milliseconds),
+    *[
+        Measure(small, "web", lambda load: {"count": load.requests, "size": SMALL}, milliseconds)
+        for small in (FETCH, URLOPEN, REQUESTS)
+    ],
+    *[
+        Measure(large, "web", lambda _: {"count": LARGE_TIMES, "size": LARGE}, milliseconds)
+        for large in (FETCH_LARGE, URLOPEN_LARGE, REQUESTS_LARGE)
+    ],
+    *[
+        Measure(messaged, "web", lambda _: {"count": MESSAGES}, lambda seconds, _: MESSAGES / seconds)
+        for messaged in (MESSAGED, MESSAGED_SYNC)
+    ],
 ]
 
 
@@ -281,5 +349,8 @@ TARGETS = [
     Target(PING, "bare_request", 1.3, ours="xhr"),
     Target(RECEIVE, "bridge", 0.8, ours="xhr"),
     Target(RESUMING, None, 2.0),
+    *[Target(small, "page", 1.15, against=FETCH) for small in (URLOPEN, REQUESTS)],
+    *[Target(large, "page", 1.15, against=FETCH_LARGE) for large in (URLOPEN_LARGE, REQUESTS_LARGE)],
+    *[Target(messaged, "page", 0.8, against=MESSAGED) for messaged in (MESSAGED, MESSAGED_SYNC)],
     Target(START, None, 300.0),
 ]

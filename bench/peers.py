@@ -62,11 +62,13 @@ MODULES = {
     "rawStream": "raw_stream.js",
     "wispClient": "wisp_client.js",
     "bareRequest": "bare_request.js",
+    "rawHttp": "raw_http.js",
 }
 """What JavaScript measures, by the name that the page knows it by."""
 
 SOCKETS = "bench.socket_measures"
 POSIX = "bench.posix_measures"
+HTTP = "bench.http_measures"
 
 Sample = dict[str, float]
 """``seconds``, and what else the function has found."""
@@ -253,5 +255,5 @@ def install_ours(python: BrowserPython, proxy: Proxy, wheel: str, blocking: str 
 
 def carry_measures(python: BrowserPython) -> None:
     """Let Python in a page import what Python here imports."""
-    names = [f"{module.replace('.', '/')}.py" for module in ("bench.__init__", SOCKETS, POSIX)]
+    names = [f"{module.replace('.', '/')}.py" for module in ("bench.__init__", SOCKETS, POSIX, HTTP)]
     python.run(CARRY_MEASURES, modules={name: (HERE.parent / name).read_text() for name in names})

@@ -92,6 +92,16 @@ class BareStream(Carrier):
         return f"http://{self.host}:{self.port}/{port}"
 
 
+class Direct(Carrier):
+    """Nothing: what the services serve to browsers themselves."""
+
+    def url(self, port: int) -> str:
+        return f"http://{self.host}:{port}"
+
+    def cpu_seconds(self) -> None:
+        """There is no process."""
+
+
 class WispServer(Carrier):
     """wisp-js's own server: many connections over one WebSocket."""
 

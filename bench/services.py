@@ -7,7 +7,9 @@ Prints the port of each as one line of JSON, and serves until it is stopped:
 - ``source`` is sent a number (8 bytes, big-endian) and answers with so many bytes;
 - ``sink`` is sent a number and then so many bytes, and confirms the last with one byte;
 - ``visitors`` is sent three numbers: it makes so many connections to a port, some at once, and in each
-  sends one byte and waits for another; then it sends one byte itself.
+  sends one byte and waits for another; then it sends one byte itself;
+- ``web`` answers HTTP requests for ``/{size}`` with so many bytes, which every origin may read, and at
+  ``/echo`` sends back the messages of a WebSocket.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import asyncio
 import json
 import socket
 from typing import cast
+
+from aiohttp import web
 
 from bench.fast_loop import loop_factory
 
@@ -120,6 +124,30 @@ def answer_datagrams(server: socket.socket) -> None:
         return
 
 
+async def answer_request(request: web.Request) -> web.Response:
+    body = bytes(int(request.match_info["size"]))
+    return web.Response(body=body, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"})
+
+
+async def echo_messages(request: web.Request) -> web.WebSocketResponse:
+    connection = web.WebSocketResponse(compress=False)
+    await connection.prepare(request)
+    async for message in connection:
+        await connection.send_bytes(message.data)
+    return connection
+
+
+async def start_web() -> int:
+    """Its port."""
+    app = web.Application()
+    app.add_routes([web.get(r"/{size:\d+}", answer_request), web.get("/echo", echo_messages)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, HOST, 0)
+    await site.start()
+    return cast(int, runner.addresses[0][1])
+
+
 async def serve() -> None:
     loop = asyncio.get_running_loop()
     services = {"echo": Echo, "greeter": Greeter, "source": Source, "sink": Sink}
@@ -133,7 +161,9 @@ async def serve() -> None:
             for name, protocol in services.items()
         }
         servers["visitors"] = await asyncio.start_server(receive_visitors, HOST, 0)
-        print(json.dumps({name: server.sockets[0].getsockname()[1] for name, server in servers.items()}))
+        ports = {name: server.sockets[0].getsockname()[1] for name, server in servers.items()}
+        ports["web"] = await start_web()
+        print(json.dumps(ports))
         await asyncio.Event().wait()
 
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bench.memory import memory_of_streams
 from bench.peers import (
+    HTTP,
     POSIX,
     SOCKETS,
     BareRequest,
@@ -24,6 +25,7 @@ from bench.peers import (
 from bench.processes import (
     BareBridge,
     BareStream,
+    Direct,
     Proxy,
     Services,
     Websockify,
@@ -96,14 +98,18 @@ class Stage:
         raw = open_raw_page(self.browser, blank)
         ours, _ = open_our_sockets(self.browser, self.proxy, wheel_name())
         blocking, _ = open_our_sockets(self.browser, self.proxy, wheel_name(), blocking="xhr")
+        ours.run("import micropip; await micropip.install('requests')", timeout=60)
         own = open_own_sockets(self.browser, blank, bridge)
         self.peers = [
             JavaScript("bridge", "raw WebSocket, bare bridge", bridge, services, raw, module="rawWebSocket"),
-            PythonSockets("ours", "our Python sockets", self.proxy, services, ours, modules=[SOCKETS, POSIX]),
+            PythonSockets(
+                "ours", "our Python sockets", self.proxy, services, ours, modules=[SOCKETS, POSIX, HTTP]
+            ),
             PythonSockets(
                 "xhr", "ours, by synchronous requests", self.proxy, services, blocking, modules=[SOCKETS]
             ),
             BareRequest("bare_request", "bare synchronous request", self.proxy, services, raw),
+            JavaScript("page", "JavaScript, no proxy", Direct(), services, raw, module="rawHttp"),
             JavaScript("fetch", "raw fetch, streaming", stream, services, raw, module="rawStream"),
             JavaScript(
                 "websockify", "raw WebSocket, websockify", websockify, services, raw, module="rawWebSocket"

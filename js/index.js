@@ -7,6 +7,7 @@ import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
 import { requestNow } from "./http/now.js";
 import { look, place, startRequest } from "./http/request.js";
+import { streamOf, streamsBodies } from "./http/streaming.js";
 import { openStore } from "./http/store.js";
 import { startUpload } from "./http/upload.js";
 import { Listener } from "./listener.js";
@@ -34,6 +35,8 @@ export {
   share,
   startRequest,
   startUpload,
+  streamOf,
+  streamsBodies,
   surroundings,
 };
 

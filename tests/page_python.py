@@ -188,17 +188,18 @@ class PagePython(BrowserPython):
 
     def __init__(
         self,
-        browser: Browser,
+        browser: Browser | BrowserContext,
         url: str,
         *,
         thread: Thread = "page",
         suspends: bool = True,
-        beside: PagePython | None = None,
     ) -> None:
-        """Opens ``url`` and boots Pyodide there; see `boot`. Those ``beside`` each other share storage."""
+        """Opens ``url`` and boots Pyodide there; see `boot`.
+
+        In a browser the page has a profile of its own; pages of a context share storage and caches.
+        """
         super().__init__()
-        self._context: BrowserContext = beside._context if beside else browser.new_context()
-        self.page: Page = self._context.new_page()
+        self.page: Page = browser.new_page()
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))
         self.page.expose_function("toldByPage", self._on_told)
@@ -218,7 +219,7 @@ class PagePython(BrowserPython):
             raise PageError("JavaScript", error.message, error.stack or "") from error
 
     def close(self) -> None:
-        self._context.close()
+        self.page.close()
 
     def _on_console(self, message: ConsoleMessage) -> None:
         self.console.append(f"{message.type}: {message.text}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from typing import Any
 
 from pynet_browser.errors import BrokenAnswerError, RequestError
@@ -31,6 +31,9 @@ class BrowserTransport:
             fetching = page_side().startUpload(request.url, to_page(asked), _milliseconds(request), telling)
         else:
             init = {**request.options, **asked}
+            if request.source is not None:
+                pull = callback(_pulling(request.source, sent))
+                init |= {"body": page_side().streamOf(pull), "duplex": "half"}
             fetching = page_side().startRequest(request.url, to_page(init), _milliseconds(request))
         try:
             head = (await fetching.head).to_py()
@@ -42,6 +45,23 @@ class BrowserTransport:
                 telling.destroy()
         _raise_failure(head, RequestError)
         return _Fetched(fetching, head)
+
+
+def _pulling(source: AsyncIterable[bytes], sent: Sent | None) -> Callable[[], Awaitable[Any]]:
+    """What gives the page the next piece of a body, and nothing at the end."""
+    pieces, total = aiter(source), 0
+
+    async def pull() -> Any:
+        nonlocal total
+        async for piece in pieces:
+            total += len(piece)
+            if sent:
+                sent(total, None)
+            if piece:
+                return to_page(piece)
+        return None
+
+    return pull
 
 
 class _Fetched(Incoming):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from pynet_browser.errors import CrossOriginError, MixedContentError, RequestError
 from pynet_browser.http.browser import BrowserTransport, StandstillTransport
+from pynet_browser.http.outgoing import Outgoing
 from pynet_browser.http.redirects import REDIRECTS_MAX, redirected
 from pynet_browser.http.relay import RelayTransport
 from pynet_browser.http.request import Request
@@ -95,9 +97,13 @@ class Client:
             OSError: there is no answer.
             ValueError: it cannot be made.
         """
+        place = page_place()
+        if request.source is not None:
+            if self._streams(request, place):
+                return await self._streamed(request)
+            request = await request.collected()
         if self._mode == "proxy":
             return await self._relayed(request)
-        place = page_place()
         why = barred(request, place) or self._only_relayed(request)
         if self._mode == "auto" and self._relay and (why or _keeps(request)):
             return await self._relayed(request)
@@ -109,6 +115,35 @@ class Client:
             return Outcome(await self._carrier.start(request, self._sent), "browser")
         except RequestError as error:
             return await self._rescued(request, place, error)
+
+    # ── Bodies that go out while they come into being ──────────────────────────────────────────────────
+
+    def _streams(self, request: Request, place: Place) -> bool:
+        """Whether the browser may take the body piece by piece; over HTTP/1.1 it will not."""
+        return (
+            self._mode != "proxy"
+            and not self._still
+            and request.url.startswith("https:")
+            and not (barred(request, place) or self._only_relayed(request))
+            and not (self._relay and self._mode == "auto" and _keeps(request))
+            and bool(page_side().streamsBodies())
+        )
+
+    async def _streamed(self, request: Request) -> Outcome:
+        """Piece by piece; whole where nothing has gone out so."""
+        source = Outgoing(cast(AsyncIterable[bytes], request.source))
+        request = replace(request, source=source)
+        try:
+            return Outcome(await self._carrier.start(request, self._sent), "browser")
+        except RequestError as error:
+            if source.error:
+                raise source.error from None
+            if source.begun:
+                raise RequestError(
+                    f"the request to {urlsplit(request.url).netloc} broke off while its body went out "
+                    f"({error.strerror})"
+                ) from None
+        return await self.make(await request.collected())
 
     def _only_relayed(self, request: Request) -> str:
         if self._cookies is not None:

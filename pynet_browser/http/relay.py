@@ -54,7 +54,7 @@ class RelayTransport:
         address = self._options.url.replace("ws", "http", 1) + "/fetch"
         headers = (("Content-Type", "text/plain"),)  # for which no browser asks leave first
         patience = None if request.timeout is None else request.timeout + SLACK
-        outer = Request("POST", address, headers, self._body(request), OMITTED, patience)
+        outer = Request("POST", address, headers, self._body(request), options=OMITTED, timeout=patience)
         try:
             incoming = await self._carrier.start(outer, sent)
         except RequestError as error:

@@ -12,8 +12,8 @@ from pynet_browser.http.request import Request
 
 __all__ = ["Head", "Incoming", "Sent", "Transport", "headers_of"]
 
-Sent = Callable[[int, int], object]
-"""Told bytes that have gone out until now, and of how many."""
+Sent = Callable[[int, int | None], object]
+"""Told bytes that have gone out until now, and of how many; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

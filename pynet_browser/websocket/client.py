@@ -10,6 +10,7 @@ from typing import Any, Self
 from pynet_browser.websocket.connection import (
     Connection,
     Data,
+    Face,
     attached,
     joined,
     open_connection,
@@ -23,15 +24,11 @@ PAUSE_FIRST, PAUSE_MAX = 0.5, 60.0
 """Seconds between attempts of connecting anew; doubled each time, and varied by a quarter."""
 
 
-class ClientConnection:
+class ClientConnection(Face):
     """A connection to a server. Iterating over it gives messages until it is closed.
 
     Messages of text are ``str``, others ``bytes``.
     """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.url = connection.url
 
     async def recv(self, decode: bool | None = None) -> str | bytes:
         """The next message.
@@ -72,15 +69,6 @@ class ClientConnection:
         """
         await self._connection.end(code, reason)
 
-    def share(self) -> str:
-        """Let other threads of this origin use the connection: a token for ``attach``.
-
-        Each of them gets every message that comes from then on, and so does this one; what they send goes out
-        in the order in which it arrives here. All see the connection close. Whoever knows the token can do
-        all that.
-        """
-        return self._connection.share()
-
     async def wait_closed(self) -> None:
         """Wait until the connection is closed."""
         await self._connection.ended()
@@ -95,31 +83,6 @@ class ClientConnection:
 
     pong = ping
 
-    @property
-    def subprotocol(self) -> str | None:
-        """What both sides have agreed upon; None for nothing."""
-        return self._connection.subprotocol
-
-    @property
-    def extensions(self) -> str:
-        """What browser and server have agreed upon, as in the header."""
-        return self._connection.extensions
-
-    @property
-    def close_code(self) -> int | None:
-        """How it was closed; None while it is open."""
-        return self._connection.close_code
-
-    @property
-    def close_reason(self) -> str | None:
-        """What the server said; None while it is open."""
-        return self._connection.close_reason
-
-    @property
-    def buffered_amount(self) -> int:
-        """Bytes of messages that wait in the browser to be sent."""
-        return self._connection.buffered_amount
-
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Messages, until the server closes the connection as it should."""
         try:
@@ -133,9 +96,6 @@ class ClientConnection:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<ClientConnection {self.url} {'open' if self.close_code is None else 'closed'}>"
 
 
 async def attach(token: str) -> ClientConnection:

@@ -11,7 +11,7 @@ from pynet_browser.http.client import page_place
 from pynet_browser.runtime import page_side, to_page
 from pynet_browser.websocket.exceptions import ABNORMAL, InvalidHandshake, closed
 
-__all__ = ["Connection", "Data", "address", "attached", "checked_close", "open_connection"]
+__all__ = ["Connection", "Data", "Face", "address", "attached", "checked_close", "open_connection"]
 
 Data: TypeAlias = str | bytes | bytearray | memoryview
 
@@ -132,6 +132,56 @@ class Connection:
         ending = self._js.ending
         if ending and not self._js.available:
             raise closed(int(ending.code), str(ending.reason))
+
+
+class Face:
+    """What programs have of a connection, whether they await or not.
+
+    Attributes:
+        url: where it leads.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.url = connection.url
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What both sides have agreed upon; None for nothing."""
+        return self._connection.subprotocol
+
+    @property
+    def extensions(self) -> str:
+        """What browser and server have agreed upon, as in the header."""
+        return self._connection.extensions
+
+    @property
+    def close_code(self) -> int | None:
+        """How it was closed; None while it is open."""
+        return self._connection.close_code
+
+    @property
+    def close_reason(self) -> str | None:
+        """What the server said; None while it is open."""
+        return self._connection.close_reason
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes of messages that wait in the browser to be sent."""
+        return self._connection.buffered_amount
+
+    def share(self) -> str:
+        """Let other threads of this origin use the connection: a token for ``attach``.
+
+        Each of them gets every message that comes from then on, and so does this one; what they send goes out
+        in the order in which it arrives here. All see the connection close. Whoever knows the token can do
+        all that.
+        """
+        return self._connection.share()
+
+    def __repr__(self) -> str:
+        state = "open" if self.close_code is None else "closed"
+        return f"<{type(self).__name__} {self.url} {state}>"
 
 
 def checked_close(code: int, reason: str) -> None:

@@ -7,22 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from pynet_browser.http.waiting import finished
-from pynet_browser.websocket.connection import Connection, Data, joined, open_connection, refuse_ping
+from pynet_browser.websocket.connection import Connection, Data, Face, joined, open_connection, refuse_ping
 from pynet_browser.websocket.exceptions import ConnectionClosedOK
 
 __all__ = ["ClientConnection", "connect"]
 
 
-class ClientConnection:
+class ClientConnection(Face):
     """See ``client.ClientConnection``.
 
     Calls that wait raise ``BlockingError`` where Python cannot be suspended.
     """
 
     def __init__(self, connection: Connection, close_timeout: float | None) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._close_timeout = close_timeout
-        self.url = connection.url
 
     def recv(self, timeout: float | None = None, decode: bool | None = None) -> str | bytes:
         """The next message.
@@ -73,21 +72,6 @@ class ClientConnection:
         refuse_ping()
 
     pong = ping
-
-    @property
-    def subprotocol(self) -> str | None:
-        """What both sides have agreed upon; None for nothing."""
-        return self._connection.subprotocol
-
-    @property
-    def close_code(self) -> int | None:
-        """How it was closed; None while it is open."""
-        return self._connection.close_code
-
-    @property
-    def close_reason(self) -> str | None:
-        """What the server said; None while it is open."""
-        return self._connection.close_reason
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Messages, until the server closes the connection as it should."""

@@ -374,7 +374,7 @@ def test_what_is_stored_outlasts_the_page(open_python, shared):
     url = f"{shared.url}/large?bytes=1000"
     assert first.run(source, url=url) == ["browser", 1000]
     shared.requests.clear()
-    second = open_python(install=False, beside=first)
+    second = open_python(install=False)
     source = """
         from pynet_browser.http import Storage, fetch
         storage = Storage()

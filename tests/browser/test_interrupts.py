@@ -13,7 +13,7 @@ PRESS = "() => { setTimeout(() => { interrupts[0] = 2; }, 300); }"
 
 
 @pytest.fixture(scope="module")
-def python(browser, start_proxy, wheel, tmp_path_factory):
+def python(profile, start_proxy, wheel, tmp_path_factory):
     """Python in a worker of an isolated page, with a connection."""
     site = tmp_path_factory.mktemp("site")
     for name, target in {"pyodide": "build/pyodide", "dist": "dist"}.items():
@@ -21,7 +21,7 @@ def python(browser, start_proxy, wheel, tmp_path_factory):
     (site / "index.html").write_text("<!doctype html><title>A page that shares memory</title>")
     with StaticHost(site, ISOLATED) as host:
         proxy = start_proxy("--origin", host.url)
-        python = PagePython(browser, f"{host.url}/index.html", thread="worker")
+        python = PagePython(profile, f"{host.url}/index.html", thread="worker")
         python.run(
             """
             import micropip

@@ -310,7 +310,7 @@ def test_what_browsers_refuse_is_a_value_error(page, server):
 
 def test_a_connection_is_shared_with_other_threads(open_python, server):
     owner = open_python(install=False)
-    other = open_python(install=False, thread="worker", beside=owner)
+    other = open_python(install=False, thread="worker")
     token = owner.run(
         """
         from pynet_browser.websocket import connect

@@ -27,6 +27,7 @@ PURE_PYTHON = [
     "diagnosis",
     "settings",
     "http/redirects",
+    "http/outgoing",
     "http/request",
     "http/route",
     "http/transport",

@@ -346,9 +346,14 @@ def page_error() -> type[Exception]:
 
 def to_page(value: object) -> Any:
     """The same in JavaScript's types; bytes are copied."""
+    return _to_js()(value)
+
+
+@functools.cache
+def _to_js() -> Callable[[object], Any]:
     from pyodide.ffi import to_js
 
-    return to_js(value)
+    return cast(Callable[[object], Any], to_js)
 
 
 def callback(function: Callable[..., object]) -> Any:

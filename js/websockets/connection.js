@@ -72,8 +72,9 @@ class Unbraked extends Inbox {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  /** @param {Data} data @returns {Promise<void> | undefined} to wait for before the next */
+  /** @param {Data} data @returns {Promise<void> | undefined | false} to wait for before the next; false: it has ended */
   send(data) {
+    if (this.ending) return false;
     const socket = /** @type {WebSocket} */ (this.#socket);
     socket.send(/** @type {string | Uint8Array<ArrayBuffer>} */ (data));
     return socket.bufferedAmount > UNSENT_MAX ? this.#drained() : undefined;
@@ -170,8 +171,9 @@ class Braked extends Inbox {
     return data;
   }
 
-  /** @param {Data} data @returns {Promise<void> | undefined} to wait for before the next */
+  /** @param {Data} data @returns {Promise<void> | undefined | false} to wait for before the next; false: it has ended */
   send(data) {
+    if (this.ending) return false;
     const writer = /** @type {WritableStreamDefaultWriter<any>} */ (this.#writer);
     const size = data.length;
     this.unsent += size;

@@ -30,7 +30,7 @@ export function share(connection, name) {
   };
   channel.onmessage = ({ data: [what, ...details] }) => {
     if (what === "attach") channel.postMessage(["state", state()]);
-    else if (what === "send" && !connection.ending) connection.send(details[0]);
+    else if (what === "send") connection.send(details[0]);
     else if (what === "close" && !connection.ending) connection.close(...details);
   };
   connection.told = (/** @type {Data | undefined} */ data) => {
@@ -82,9 +82,11 @@ class Attached extends Inbox {
     this.end(ending);
   }
 
-  /** @param {Data} data */
+  /** @param {Data} data @returns {undefined | false} false: it has ended */
   send(data) {
+    if (this.ending) return false;
     this.#channel.postMessage(["send", data]);
+    return undefined;
   }
 
   /** @param {number} [code] @param {string} [reason] */

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
-from pynet_browser.http.waiting import finished
+from pynet_browser.http.waiting import finished, on_loop, settled
 from pynet_browser.websocket.connection import Connection, Data, Face, joined, open_connection, refuse_ping
 from pynet_browser.websocket.exceptions import ConnectionClosedOK
 
@@ -39,7 +39,9 @@ class ClientConnection(Face):
             return data
         if timeout is not None and timeout <= 0:
             raise TimeoutError("no message is here")
-        return finished(self._received(timeout, decode))
+        if timeout is None:
+            return finished(self._connection.next(decode))
+        return on_loop(self._received(timeout, decode))
 
     async def _received(self, timeout: float | None, decode: bool | None) -> str | bytes:
         async with asyncio.timeout(timeout):
@@ -47,14 +49,14 @@ class ClientConnection(Face):
 
     def send(self, message: Data | Iterable[Data], text: bool | None = None) -> None:
         """Send a message; see ``client.ClientConnection.send``."""
-        whole = message if isinstance(message, str | bytes) else finished(joined(message))
+        whole = message if isinstance(message, str | bytes) else on_loop(joined(message))
         waiting = self._connection.give(whole, text)
         if waiting is not None:
             finished(_awaited(waiting))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, and wait until it is closed; see ``client.ClientConnection.close``."""
-        finished(self._closed(code, reason))
+        on_loop(self._closed(code, reason))
 
     async def _closed(self, code: int, reason: str) -> None:
         try:
@@ -89,7 +91,7 @@ class ClientConnection(Face):
 
 
 async def _awaited(waiting: Any) -> None:
-    await waiting
+    await settled(waiting)
 
 
 def connect(
@@ -114,4 +116,4 @@ def connect(
         async with asyncio.timeout(open_timeout):
             return await open_connection(url, tuple(subprotocols or ()), max_queue)
 
-    return ClientConnection(Connection(finished(connected())), close_timeout)
+    return ClientConnection(Connection(on_loop(connected())), close_timeout)

@@ -11,6 +11,15 @@ import { joined } from "../fields.js";
 /** Bytes that are read at once: left alone, browsers bring 64 KiB, and ask the network process each time. */
 const BUFFER = 256 * 1024;
 
+/** Bytes that wait to be taken before no more are read. */
+const AHEAD_MAX = 256 * 1024;
+
+/** Bytes of an answer that is waited for whole, if it comes at once: whoever asks then waits but one time. */
+const SMALL = 64 * 1024;
+
+/** How long (ms) it may take to come. */
+const AT_ONCE = 1;
+
 /** Most that a timer can be set for (ms). */
 const TIMER_MAX = 2 ** 31 - 1;
 
@@ -44,6 +53,15 @@ class Fetching {
   #response;
   /** @type {ReadableStreamBYOBReader | undefined} */
   #reader;
+  /** What has come and was not taken. @type {Uint8Array[]} */
+  #queue = [];
+  /** Its bytes. */
+  #size = 0;
+  /** A read that is under way; it never rejects. @type {Promise<void> | undefined} */
+  #reading;
+  #ended = false;
+  /** Why it has ended too early. @type {unknown} */
+  #failure;
 
   /** @param {string} url @param {RequestInit} init @param {number} timeout */
   constructor(url, init, timeout) {
@@ -53,23 +71,44 @@ class Fetching {
   }
 
   /** @param {string} url @param {RequestInit} init @returns {Promise<Head | Failure>} */
+  /** @param {string} url @param {RequestInit} init @returns {Promise<Head | Failure>} */
   async #begin(url, init) {
-    let request;
-    try {
-      request = new Request(url, { ...init, signal: this.#controller.signal });
-    } catch (error) {
-      return { error: "invalid", message: said(error) };
-    }
-    return this.#within(async () => {
-      const response = (this.#response = await fetch(request));
+    const answer = await this.#within(async () => {
+      const response = (this.#response = await fetch(url, { ...init, signal: this.#controller.signal }));
+      if (isSmall(response)) await Promise.race([this.#whole(), pause(AT_ONCE)]);
       const { status, statusText: reason, type } = response;
       return { status, reason, url: response.url, type, headers: [...response.headers] };
     });
+    return "error" in answer && answer.error === "network" ? invalid(url, init) ?? answer : answer;
+  }
+
+  /** The next bytes of the answer, if they are here already; none at its end. */
+  take() {
+    const piece = this.#queue.shift();
+    if (!piece) return this.#ended && !this.#failure ? EMPTY : undefined;
+    this.#size -= piece.length;
+    this.#readOn();
+    return piece;
   }
 
   /** The next bytes of the answer; none at its end. @returns {Promise<Uint8Array | Failure>} */
   next() {
-    return this.#within(() => this.#read());
+    return this.#within(async () => {
+      for (;;) {
+        const piece = this.take();
+        if (piece) return piece;
+        if (this.#failure) throw this.#failure;
+        this.#readOn();
+        await this.#reading;
+      }
+    });
+  }
+
+  /** All that is left of the answer, if it is here already. */
+  takeRest() {
+    if (!this.#ended || this.#failure) return undefined;
+    this.#size = 0;
+    return joined(this.#queue.splice(0));
   }
 
   /** All that is left of the answer. @returns {Promise<Uint8Array | Failure>} */
@@ -89,18 +128,40 @@ class Fetching {
     }
   }
 
-  async #read() {
+  async #whole() {
+    this.#readOn();
+    while (this.#reading) await this.#reading;
+  }
+
+  #readOn() {
+    if (this.#reading || this.#ended || this.#size >= AHEAD_MAX) return;
     const body = this.#response?.body;
-    if (!body) return EMPTY; // as of HEAD, and with status 204
+    if (!body) {
+      this.#ended = true; // as of HEAD, and with status 204
+      return;
+    }
     this.#reader ??= body.getReader({ mode: "byob" });
-    const { done, value } = await this.#reader.read(new Uint8Array(BUFFER));
-    return done || !value ? EMPTY : value;
+    this.#reading = this.#reader.read(new Uint8Array(BUFFER)).then(
+      ({ done, value }) => {
+        this.#reading = undefined;
+        this.#ended = done;
+        if (!value?.length) return;
+        this.#queue.push(value);
+        this.#size += value.length;
+        this.#readOn();
+      },
+      (error) => {
+        this.#reading = undefined;
+        this.#ended = true;
+        this.#failure = error;
+      },
+    );
   }
 
   /** Take no more of it. */
   abort() {
     clearTimeout(this.#timer);
-    this.#controller.abort();
+    if (!this.#ended) this.#controller.abort();
   }
 
   /**
@@ -127,6 +188,32 @@ class Fetching {
 }
 
 const EMPTY = new Uint8Array();
+
+/** @param {Response} response */
+function isSmall({ headers }) {
+  const length = headers.get("Content-Length");
+  return length !== null && Number(length) <= SMALL;
+}
+
+/** @param {number} milliseconds */
+function pause(milliseconds) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
+}
+
+/**
+ * Why a browser cannot make such a request at all: that fails as a broken connection does.
+ * @param {string} url @param {RequestInit} init @returns {Failure | undefined}
+ */
+function invalid(url, init) {
+  try {
+    void new Request(url, { ...init, body: undefined }); // a body that was given may have been used
+  } catch (error) {
+    return { error: "invalid", message: said(error) };
+  }
+  return undefined;
+}
 
 /** @param {unknown} error */
 export function said(error) {

@@ -94,6 +94,16 @@ class Uploading {
     }, this.#timeout);
   }
 
+  /** Nothing is here before it is asked for. */
+  take() {
+    return undefined;
+  }
+
+  /** Nor is all. */
+  takeRest() {
+    return undefined;
+  }
+
   /** The whole body, and none when it was read. */
   async next() {
     if (this.#read) return EMPTY;

@@ -9,6 +9,7 @@ from pynet_browser.errors import BrokenAnswerError, RequestError
 from pynet_browser.http.request import Request
 from pynet_browser.http.route import ready_for_browser
 from pynet_browser.http.transport import Head, Incoming, Sent, headers_of
+from pynet_browser.http.waiting import settled
 from pynet_browser.runtime import callback, page_side, to_page
 
 __all__ = ["BrowserTransport", "StandstillTransport"]
@@ -36,7 +37,7 @@ class BrowserTransport:
                 init |= {"body": page_side().streamOf(pull), "duplex": "half"}
             fetching = page_side().startRequest(request.url, to_page(init), _milliseconds(request))
         try:
-            head = (await fetching.head).to_py()
+            head = (await settled(fetching.head)).to_py()
         except BaseException:
             fetching.abort()
             raise
@@ -70,10 +71,12 @@ class _Fetched(Incoming):
         self._fetching = fetching
 
     async def next(self) -> bytes:
-        return self._bytes(await self._fetching.next())
+        piece = self._fetching.take()
+        return self._bytes(await settled(self._fetching.next()) if piece is None else piece)
 
     async def rest(self) -> bytes:
-        return self._bytes(await self._fetching.rest())
+        rest = self._fetching.takeRest()
+        return self._bytes(await settled(self._fetching.rest()) if rest is None else rest)
 
     def _bytes(self, piece: Any) -> bytes:
         if hasattr(piece, "error"):

@@ -26,6 +26,7 @@ from pynet_browser.http.route import (
     preflight,
 )
 from pynet_browser.http.transport import Head, Incoming, Sent, Transport
+from pynet_browser.http.waiting import settled
 from pynet_browser.runtime import page_side
 from pynet_browser.settings import installed
 
@@ -227,7 +228,7 @@ class Client:
 
     async def _look(self, request: Request) -> str:
         """What the server lets this page see of it; empty where that cannot be awaited."""
-        return "" if self._still else str(await page_side().look(request.url, LOOK_TIMEOUT * 1000))
+        return "" if self._still else str(await settled(page_side().look(request.url, LOOK_TIMEOUT * 1000)))
 
 
 _BY_PROXY = 'through the proxy it can be made: install(url), and http="auto" or "proxy"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json as json_module
+from collections.abc import AsyncIterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
@@ -15,7 +16,7 @@ from pynet_browser.http.response import Progress, Response, SyncResponse
 from pynet_browser.http.route import Mode
 from pynet_browser.http.storage import Storage
 from pynet_browser.http.transport import Head, Sent, headers_of
-from pynet_browser.http.waiting import finished, stands_still
+from pynet_browser.http.waiting import finished, on_loop, stands_still
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
@@ -127,7 +128,13 @@ def fetch_sync(url: str, **options: Unpack[FetchOptions]) -> SyncResponse:
         OSError, ValueError: see ``fetch``.
     """
     still = stands_still("fetch_sync")
+    if isinstance(body := options.get("body"), AsyncIterable):
+        options["body"] = on_loop(_gathered(body))
     return SyncResponse(**finished(_answered(url, options, still=still)))
+
+
+async def _gathered(pieces: AsyncIterable[bytes]) -> list[bytes]:
+    return [piece async for piece in pieces]
 
 
 async def _answered(url: str, options: FetchOptions, *, still: bool) -> dict[str, Any]:

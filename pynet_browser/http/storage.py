@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any, cast
 
-from pynet_browser.http.waiting import finished
+from pynet_browser.http.waiting import finished, settled
 from pynet_browser.runtime import page_side, to_page
 
 __all__ = ["Storage"]
@@ -35,7 +35,7 @@ class Storage:
 
     async def load_described(self, key: str) -> tuple[str, bytes]:
         """The same, with the words that were kept with it."""
-        kept = _checked(await self._js.load(key))
+        kept = _checked(await settled(self._js.load(key)))
         if kept is None:
             raise KeyError(key)
         return str(kept.about), bytes(kept.body.to_bytes())
@@ -46,23 +46,23 @@ class Storage:
         Raises:
             OSError: ``ENOSPC`` if there is no room for it.
         """
-        _checked(await self._js.store(key, about, to_page(data)))
+        _checked(await settled(self._js.store(key, about, to_page(data))))
 
     async def delete(self, key: str) -> None:
         """Keep nothing by this key; that nothing was kept is no error."""
-        _checked(await self._js.remove(key))
+        _checked(await settled(self._js.remove(key)))
 
     async def exists(self, key: str) -> bool:
         """Whether something is kept by a key."""
-        return bool(_checked(await self._js.count(key)))
+        return bool(_checked(await settled(self._js.count(key))))
 
     async def keys(self) -> list[str]:
         """All keys, in order."""
-        return cast(list[str], _checked(await self._js.keys()).to_py())
+        return cast(list[str], _checked(await settled(self._js.keys())).to_py())
 
     async def clear(self) -> None:
         """Keep nothing at all."""
-        _checked(await self._js.clear())
+        _checked(await settled(self._js.clear()))
 
     def load_sync(self, key: str) -> bytes:
         """See ``load``."""

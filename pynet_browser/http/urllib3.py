@@ -6,6 +6,7 @@ take the place of.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from pynet_browser.http.client import Client
@@ -31,7 +32,7 @@ def patch(patches: Patches, module: Any) -> None:
     """Change ``urllib3.contrib.emscripten.connection``."""
     from urllib3._collections import HTTPHeaderDict
     from urllib3.contrib.emscripten.fetch import _RequestError, _TimeoutError
-    from urllib3.contrib.emscripten.response import EmscriptenResponse
+    from urllib3.contrib.emscripten.response import EmscriptenHttpResponseWrapper, EmscriptenResponse
 
     def send(request: Any) -> Any:
         client = Client(None, still=stands_still("a request"), follow=False)
@@ -59,6 +60,18 @@ def patch(patches: Patches, module: Any) -> None:
             request=request,
         )
 
+    read_as_ever = EmscriptenHttpResponseWrapper.stream
+
+    def stream(self: Any, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
+        body = self._response.body
+        if not isinstance(body, UrlResponse) or not amt or self._closed:
+            yield from read_as_ever(self, amt, decode_content)
+            return
+        with self._error_catcher():  # once, not for every piece: requests reads pieces of 10 kB
+            while data := body.read(amt):
+                yield data
+            body.close()
+
     original = module.EmscriptenHTTPConnection.getresponse
 
     def getresponse(self: Any) -> Any:
@@ -72,3 +85,4 @@ def patch(patches: Patches, module: Any) -> None:
     patches.set(module, "send_request", send)
     patches.set(module, "send_streaming_request", send)
     patches.set(module.EmscriptenHTTPConnection, "getresponse", getresponse)
+    patches.set(EmscriptenHttpResponseWrapper, "stream", stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -109,12 +110,17 @@ class HttpSite:
         self,
         handler: type[SiteHandler] = SiteHandler,
         server: type[ThreadingHTTPServer] = ThreadingHTTPServer,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._server = server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True  # a kept-alive connection does not delay the end
         self.host = "127.0.0.1"
         self.port: int = self._server.server_address[1]
-        self.url = f"http://{self.host}:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{self.host}:{self.port}"
+        if tls:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     def __enter__(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import ssl
 import time
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
@@ -179,8 +180,8 @@ class WebSite(HttpSite):
         requests: what has come: method and path of each.
     """
 
-    def __init__(self, *, cors: bool) -> None:
-        super().__init__(WebHandler, _Server)
+    def __init__(self, *, cors: bool, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(WebHandler, _Server, tls)
         assert isinstance(self._server, _Server)
         self._server.site = self
         self.cors = cors

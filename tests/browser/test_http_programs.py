@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.http_site import HELLO
 from tests.page_python import BrowserPython
 from tests.peers import pattern
 from tests.web_site import WebSite
@@ -469,3 +472,16 @@ def test_progress_is_told_both_ways(page, shared):
     """
     both = [[2_000_000, 2_000_000], True, True, 2_000_000]
     assert page.run(source, url=shared.url) == {"browser": both, "proxy": both}
+
+
+def test_integrity_is_checked_by_the_browser_and_never_dropped(page, shared):
+    right = base64.b64encode(hashlib.sha256(HELLO).digest()).decode()
+    wrong = right[::-1]
+    for options, kind, said in [
+        ({"integrity": f"sha256-{right}"}, 200, "browser"),
+        ({"integrity": f"sha256-{wrong}", "via": "browser"}, "RequestError", "no answer from"),
+        ({"integrity": f"sha256-{right}", "via": "proxy"}, "RequestError", "checked by browsers alone"),
+    ]:
+        found = page.run(FETCH, url=f"{shared.url}/", options=options)
+        assert found[0] == kind
+        assert said in found[1]

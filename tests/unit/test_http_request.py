@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from pynet_browser.http.outgoing import Outgoing
 from pynet_browser.http.redirects import redirected
 from pynet_browser.http.request import Request, absolute
 
@@ -116,3 +119,66 @@ def test_what_is_for_one_server_is_not_told_to_another():
 def test_a_redirect_to_another_kind_of_address_is_refused():
     with pytest.raises(ValueError, match="no http or https address"):
         redirected(Request.make(URL), 302, "file:///etc/passwd")
+
+
+# ── Bodies that are read as they go out ──────────────────────────────────────────────────────────────────
+
+
+async def given_later():
+    yield b"a"
+    yield memoryview(b"bc")
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        (io.BytesIO(bytes(100_000)), bytes(100_000)),
+        ([b"a", bytearray(b"b")], b"ab"),
+        ((piece for piece in (b"a", b"", b"b")), b"ab"),
+        (given_later(), b"abc"),
+    ],
+    ids=["file", "list", "generator", "asynchronous generator"],
+)
+async def test_bodies_in_pieces_are_kept_as_they_are_until_they_are_collected(body, content):
+    request = Request.make(URL, "POST", body=body)
+    assert (request.body, request.header("content-type")) == (None, None)
+    whole = await request.collected()
+    assert (whole.body, whole.source) == (content, None)
+    assert await whole.collected() is whole
+
+
+@pytest.mark.parametrize("body", [["a"], [1], io.StringIO("text")])
+async def test_pieces_of_anything_but_bytes_are_refused(body):
+    with pytest.raises(TypeError, match="bytes"):
+        await Request.make(URL, "POST", body=body).collected()
+
+
+def test_a_number_is_no_body():
+    with pytest.raises(TypeError, match="a body is bytes, str, a mapping, a file"):
+        Request.make(URL, "POST", body=3)  # type: ignore[arg-type]
+
+
+def test_pieces_and_json_do_not_go_together():
+    with pytest.raises(ValueError, match="not both"):
+        Request.make(URL, "POST", body=[b"a"], json={})
+
+
+def test_pieces_have_a_method_that_has_a_body():
+    with pytest.raises(ValueError, match="GET request has no body"):
+        Request.make(URL, body=[b"a"])
+
+
+async def test_outgoing_tells_whether_any_was_had_and_what_the_source_raised():
+    def pieces():
+        yield b"a"
+        raise KeyError("b")
+
+    source = Request.make(URL, "POST", body=pieces()).source
+    assert source is not None
+    outgoing = Outgoing(source)
+    assert not outgoing.begun
+    assert await anext(outgoing) == b"a"
+    assert (outgoing.begun, outgoing.error) == (True, None)
+    with pytest.raises(KeyError):
+        await anext(outgoing)
+    assert isinstance(outgoing.error, KeyError)

@@ -73,11 +73,13 @@ class Reply:
 
         Raises:
             BlockingError: it is not here, and waiting is impossible.
-            KeyboardInterrupt: a signal has come.
+            KeyboardInterrupt: a signal has come; it is looked for each time a wait ends.
         """
         while not self.settled:
             if self._js.suspends:
-                wait_for(self._answer.promise)
+                from pyodide.ffi import run_sync
+
+                run_sync(self._js.whenAnswered(self._pending))
             elif not self._js.block(self._pending):
                 raise BlockingError(self._call)
         return cast(dict[str, Any], self._answer.to_py())
@@ -362,26 +364,10 @@ def callback(function: Callable[..., object]) -> Any:
 
 
 def wait_for(awaitable: Awaitable[T]) -> T:
-    """Suspend Python until there is a result; ``can_suspend`` says where that is possible.
-
-    Raises:
-        KeyboardInterrupt: a signal has come meanwhile; where a promise of the page's is waited for.
-    """
+    """Suspend Python until there is a result; ``can_suspend`` says where that is possible."""
     from pyodide.ffi import run_sync
 
-    if not hasattr(awaitable, "then"):
-        return cast(T, run_sync(awaitable))
-    import pyodide_js
-
-    module = pyodide_js._module
-    if not getattr(module, "Py_EmscriptenSignalBuffer", None):  # nobody can send signals
-        return cast(T, run_sync(awaitable))
-    import _thread
-    import signal
-
-    while isinstance(outcome := run_sync(page_side().unlessInterrupted(module, awaitable)), int):
-        _thread.interrupt_main(signal.Signals(outcome))  # Python's handler raises, or the wait goes on
-    return cast(T, outcome[0])
+    return cast(T, run_sync(awaitable))
 
 
 async def examine(url: str, token: str, agent: str, host: str, port: int, *, blocks: bool) -> dict[str, Any]:

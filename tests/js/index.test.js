@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
-import { missingParts, open, openNow, unlessInterrupted } from "../../js/index.js";
+import { missingParts, open, openNow } from "../../js/index.js";
 import { ERRNO, SystemCalls, fakeModule } from "./emscripten.js";
 import { isSettled } from "./interpreter.js";
 import { HOST, PAGE } from "./line.js";
@@ -103,37 +103,31 @@ suite("an answer that is pending", () => {
     assert.deepEqual(pending.answer.addresses, [HOST]);
   });
 
-  test("is waited for where nobody can send signals", async (t) => {
-    const { world, module, pending, answer } = await asking(t);
-    const before = world.clock.timers.size;
-    const waiting = unlessInterrupted(module, pending.promise);
+  test("is waited for by suspending until it has come", async (t) => {
+    const { world, network, pending, answer } = await asking(t);
+    const waiting = network.whenAnswered(pending);
     assert.equal(await isSettled(waiting), false);
-    assert.equal(world.clock.timers.size, before);
     world.hear(answer);
-    assert.deepEqual(await waiting, [pending.answer]);
+    await waiting;
+    await network.whenAnswered(pending); // and not at all once it is there
+    assert.deepEqual(pending.answer.addresses, [HOST]);
   });
 
-  test("is waited for no longer when a signal comes, which is taken, and for the next time all the same", async (t) => {
-    const { world, module, pending, answer } = await asking(t);
+  test("is waited for no longer when a signal comes, and for the next time all the same", async (t) => {
+    const { world, module, network, pending, answer } = await asking(t);
     module.Py_EmscriptenSignalBuffer = new Int32Array(1);
     const before = world.clock.timers.size;
-    const waiting = unlessInterrupted(module, pending.promise);
+    const waiting = network.whenAnswered(pending);
     world.clock.advance(1_000);
     assert.equal(await isSettled(waiting), false);
     module.Py_EmscriptenSignalBuffer[0] = 2;
     world.clock.advance(100);
-    assert.equal(await waiting, 2);
-    assert.equal(module.Py_EmscriptenSignalBuffer[0], 0);
+    await waiting;
     assert.deepEqual([pending.answer, world.clock.timers.size], [undefined, before]);
-    const next = unlessInterrupted(module, pending.promise);
+    module.Py_EmscriptenSignalBuffer[0] = 0;
     world.hear(answer);
-    assert.deepEqual(await next, [pending.answer]);
+    await network.whenAnswered(pending);
     assert.equal(world.clock.timers.size, before);
-  });
-
-  test("that fails is waited for until it does", async (t) => {
-    const { module } = await asking(t);
-    await assert.rejects(unlessInterrupted(module, Promise.reject(new Error("it failed"))), /it failed/);
   });
 
   test("is waited for by exchanges where Python cannot be suspended", async (t) => {

@@ -55,6 +55,9 @@ class Waiting(Standing):
             self.pending.settle(port=5)
         return True
 
+    def whenAnswered(self, pending: Pending) -> Any:  # noqa: N802  JavaScript's name
+        return lambda: self.block(pending)
+
 
 async def test_an_answer_that_is_here_needs_no_waiting():
     answer = reply(port=5)
@@ -89,63 +92,15 @@ async def test_waiting_for_one_that_is_not_here_where_nothing_can_wait_says_what
         answer.wait()
 
 
-async def test_where_it_can_the_stack_is_suspended(ffi):
+@pytest.mark.parametrize("count", [1, 3], ids=["at once", "after waits that signals have ended"])
+async def test_where_it_can_the_stack_is_suspended(ffi, count):
     pending = Pending()
-    suspended: list[Any] = []
-
-    def run_sync(awaited: Any) -> None:
-        suspended.append(awaited)
-        pending.settle(port=5)
-
-    ffi.run_sync = run_sync
-    page = Waiting(pending, suspends=True)
+    ffi.run_sync = lambda awaited: awaited()
+    page = Waiting(pending, suspends=True, count=count)
     answer = Reply("bind", page, pending)
     assert answer.suspends
     assert answer.wait() == {"port": 5}
-    assert (suspended, page.waited) == ([pending.promise], [])
-
-
-class Promise:
-    """One of the page's."""
-
-    def then(self) -> None:
-        raise NotImplementedError
-
-
-@pytest.fixture
-def module(ffi, monkeypatch) -> SimpleNamespace:
-    """As much of Emscripten's module as is used; waits end with ``outcomes``, one after the other."""
-    module = SimpleNamespace(outcomes=[])
-    js: Any = ModuleType("pyodide_js")
-    js._module = module
-    monkeypatch.setitem(sys.modules, "pyodide_js", js)
-    page = SimpleNamespace(unlessInterrupted=lambda _module, promise: [promise, module.outcomes.pop(0)])
-    monkeypatch.setattr(runtime, "page_side", lambda: page)
-    ffi.run_sync = lambda awaited: awaited[1] if isinstance(awaited, list) else "the promise's own"
-    return module
-
-
-def test_where_nobody_can_send_signals_a_promise_is_waited_for_as_it_is(module):
-    assert runtime.wait_for(Promise()) == "the promise's own"  # type: ignore[arg-type]
-
-
-def test_a_signal_is_handled_in_the_code_that_waits(module):
-    module.Py_EmscriptenSignalBuffer = [0]
-    module.outcomes = [int(signal.SIGINT)]
-    with pytest.raises(KeyboardInterrupt):
-        runtime.wait_for(Promise())  # type: ignore[arg-type]
-
-
-def test_the_wait_goes_on_when_the_handler_has_not_raised(module):
-    heard: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
-    try:
-        module.Py_EmscriptenSignalBuffer = [0]
-        module.outcomes = [int(signal.SIGINT), ["value"]]
-        assert runtime.wait_for(Promise()) == "value"  # type: ignore[arg-type]
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert heard == [signal.SIGINT]
+    assert page.waited == [pending] * count
 
 
 @pytest.mark.parametrize("count", [1, 3], ids=["at once", "after waits that signals have ended"])

@@ -71,7 +71,6 @@ class Fetching {
   }
 
   /** @param {string} url @param {RequestInit} init @returns {Promise<Head | Failure>} */
-  /** @param {string} url @param {RequestInit} init @returns {Promise<Head | Failure>} */
   async #begin(url, init) {
     const answer = await this.#within(async () => {
       const response = (this.#response = await fetch(url, { ...init, signal: this.#controller.signal }));

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Generator
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from pynet_browser.errors import BlockingError
@@ -13,8 +15,11 @@ __all__ = ["finished", "on_loop", "settled", "stands_still"]
 
 T = TypeVar("T")
 
-_by_hand = False
-"""Whether a coroutine is being driven by ``finished`` at this moment."""
+_NOBODY = object()
+
+_driver: ContextVar[Any] = ContextVar("_driver", default=_NOBODY)
+"""The task in which ``finished`` drives a coroutine, None outside of tasks. Other tasks run while driven code
+is suspended, and tasks that it makes inherit its context: both find that they are not this task."""
 
 
 def stands_still(call: str) -> bool:
@@ -42,7 +47,7 @@ class settled:  # noqa: N801 - it is awaited like a function's result
         self._promise = promise
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        if _by_hand:
+        if _driver.get() is _task():
             return (yield self._promise)
         return (yield from self._promise.__await__())
 
@@ -55,9 +60,13 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> T:
     """
     suspends = installed().blocking != "xhr" and can_suspend()
     value, error = None, None
+    context = copy_context()
+    context.run(_driver.set, _task())
     while True:
         try:
-            promise = _driven(coroutine, value, error)
+            promise = (
+                context.run(coroutine.send, value) if error is None else context.run(coroutine.throw, error)
+            )
         except StopIteration as stopped:
             return stopped.value  # type: ignore[no-any-return]
         if not suspends:
@@ -69,13 +78,12 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> T:
             value, error = None, caught
 
 
-def _driven(coroutine: Coroutine[Any, Any, Any], value: Any, error: BaseException | None) -> Any:
-    global _by_hand
-    outer, _by_hand = _by_hand, True
+def _task() -> asyncio.Task[Any] | None:
+    """The one that runs at this moment."""
     try:
-        return coroutine.send(value) if error is None else coroutine.throw(error)
-    finally:
-        _by_hand = outer
+        return asyncio.current_task()
+    except RuntimeError:
+        return None  # no event loop
 
 
 def on_loop(coroutine: Coroutine[Any, Any, T]) -> T:

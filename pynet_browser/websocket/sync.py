@@ -49,7 +49,7 @@ class ClientConnection(Face):
 
     def send(self, message: Data | Iterable[Data], text: bool | None = None) -> None:
         """Send a message; see ``client.ClientConnection.send``."""
-        whole = message if isinstance(message, str | bytes) else on_loop(joined(message))
+        whole = message if isinstance(message, str | bytes) else finished(joined(message))
         waiting = self._connection.give(whole, text)
         if waiting is not None:
             finished(_awaited(waiting))

@@ -485,3 +485,27 @@ def test_integrity_is_checked_by_the_browser_and_never_dropped(page, shared):
         found = page.run(FETCH, url=f"{shared.url}/", options=options)
         assert found[0] == kind
         assert said in found[1]
+
+
+def test_other_requests_go_on_while_code_that_a_request_calls_is_suspended(page, shared):
+    source = """
+        import asyncio, time
+        from pynet_browser.http import fetch, fetch_sync
+
+        async def others():
+            while not done:
+                told.append(await (await fetch(url + "/")).text())
+
+        def progress(loaded, total):
+            time.sleep(0.3)  # Python is suspended meanwhile
+            inner.append(asyncio.ensure_future(others()))
+
+        told, inner, done = [], [], False
+        before = asyncio.ensure_future(others())
+        size = len(fetch_sync(url + "/large?bytes=100000", on_download=progress).bytes())
+        await asyncio.sleep(0.1)
+        done = True
+        await asyncio.gather(before, *inner)
+        [size, len(inner) > 0, len(told) > 1, set(told) == {"hello from the HTTP server\\n"}]
+    """
+    assert page.run(source, url=shared.url) == [100_000, True, True, True]

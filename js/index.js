@@ -14,6 +14,7 @@ import { Listener } from "./listener.js";
 import { probe, surroundings } from "./probe.js";
 import { AF_UNIX, PROTOCOLS, SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
 import { forC } from "./sockfs/opensocket.js";
+import { takeSignals } from "./sockfs/signals.js";
 import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
 import { detach, hasWebSockets, openCallbacks } from "./websockets/callbacks.js";
@@ -38,6 +39,7 @@ export {
   streamOf,
   streamsBodies,
   surroundings,
+  takeSignals,
 };
 
 /**
@@ -116,18 +118,6 @@ class Network {
   /** How a blocking call made now would wait: "jspi", "xhr" or "none". */
   get waiting() {
     return this.system.waiting;
-  }
-
-  /** Settled when there is an answer, or a signal that Python should handle first. @param {Pending} pending */
-  whenAnswered(pending) {
-    return new Promise((resolve) => {
-      const forget = this.system.whenInterrupted(() => finish());
-      const finish = () => {
-        forget();
-        resolve(undefined);
-      };
-      pending.promise.then(finish);
-    });
   }
 
   /** Wait here for an answer; false where that is impossible, or nothing could bring it. @param {Pending} pending */

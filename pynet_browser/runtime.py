@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import asdict
 from importlib import resources
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pynet_browser.errors import (
     BlockingError,
@@ -23,6 +23,9 @@ from pynet_browser.errors import (
     UnsupportedRuntimeError,
 )
 from pynet_browser.settings import Options
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "Network",
@@ -73,13 +76,11 @@ class Reply:
 
         Raises:
             BlockingError: it is not here, and waiting is impossible.
-            KeyboardInterrupt: a signal has come; it is looked for each time a wait ends.
+            KeyboardInterrupt: a signal has come.
         """
         while not self.settled:
             if self._js.suspends:
-                from pyodide.ffi import run_sync
-
-                run_sync(self._js.whenAnswered(self._pending))
+                wait_for(self._answer.promise)
             elif not self._js.block(self._pending):
                 raise BlockingError(self._call)
         return cast(dict[str, Any], self._answer.to_py())
@@ -364,10 +365,60 @@ def callback(function: Callable[..., object]) -> Any:
 
 
 def wait_for(awaitable: Awaitable[T]) -> T:
-    """Suspend Python until there is a result; ``can_suspend`` says where that is possible."""
+    """Suspend Python until there is a result; ``can_suspend`` says where that is possible.
+
+    Raises:
+        KeyboardInterrupt: a signal has come meanwhile, or what else Python's handler of it raises; what was
+            waited for is cancelled.
+    """
+    import pyodide_js
     from pyodide.ffi import run_sync
 
-    return cast(T, run_sync(awaitable))
+    module = pyodide_js._module
+    if not getattr(module, "Py_EmscriptenSignalBuffer", None):  # nobody can send signals
+        return cast(T, run_sync(awaitable))
+    import _thread
+    import asyncio
+    import signal
+
+    future = asyncio.ensure_future(awaitable)
+    try:
+        while (signals := _suspended(module, future)) or not future.done():
+            for number in signals:
+                _thread.interrupt_main(
+                    signal.Signals(number)
+                )  # the wait goes on if the handler does not raise
+    except BaseException:
+        future.cancel()
+        raise
+    return future.result()
+
+
+def _suspended(module: Any, future: asyncio.Future[T]) -> list[int]:
+    """Suspend Python until that is done, or signals have come: these."""
+    from pyodide.ffi import run_sync
+
+    waiting = future.get_loop().create_future()
+    signals: list[int] = []
+
+    def wake(_done: object = None) -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    def take(number: int) -> None:
+        signals.append(number)
+        wake()
+
+    taking = callback(take)
+    forget = page_side().takeSignals(module, taking)
+    future.add_done_callback(wake)
+    try:
+        run_sync(waiting)
+    finally:
+        future.remove_done_callback(wake)
+        forget()
+        taking.destroy()
+    return signals
 
 
 async def examine(url: str, token: str, agent: str, host: str, port: int, *, blocks: bool) -> dict[str, Any]:

@@ -45,14 +45,15 @@ export function startRequest(url, init, timeout) {
 
 class Fetching {
   #controller = new AbortController();
+  #head;
   #timeout;
   #timedOut = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {Response | undefined} */
   #response;
-  /** @type {ReadableStreamBYOBReader | undefined} */
-  #reader;
+  /** @type {(() => Promise<ReadableStreamReadResult<Uint8Array>>) | undefined} */
+  #read;
   /** What has come and was not taken. @type {Uint8Array[]} */
   #queue = [];
   /** Its bytes. */
@@ -66,8 +67,16 @@ class Fetching {
   /** @param {string} url @param {RequestInit} init @param {number} timeout */
   constructor(url, init, timeout) {
     this.#timeout = timeout;
-    /** What the answer begins with. @type {Promise<Head | Failure>} */
-    this.head = this.#begin(url, init);
+    this.#head = this.#begin(url, init);
+  }
+
+  /**
+   * What the answer begins with. A call's promise becomes a future, for which Pyodide is suspended in 0.2 ms; a
+   * property's is wrapped in a task first, which takes 0.4 ms.
+   * @returns {Promise<Head | Failure>}
+   */
+  head() {
+    return this.#head;
   }
 
   /** @param {string} url @param {RequestInit} init @returns {Promise<Head | Failure>} */
@@ -113,7 +122,7 @@ class Fetching {
   /** All that is left of the answer. @returns {Promise<Uint8Array | Failure>} */
   rest() {
     const response = this.#response;
-    if (this.#reader || !response || this.#timeout <= TIMER_MAX) return this.#gather();
+    if (this.#read || !response || this.#timeout <= TIMER_MAX) return this.#gather();
     return this.#within(async () => new Uint8Array(await response.arrayBuffer()));
   }
 
@@ -139,8 +148,8 @@ class Fetching {
       this.#ended = true; // as of HEAD, and with status 204
       return;
     }
-    this.#reader ??= body.getReader({ mode: "byob" });
-    this.#reading = this.#reader.read(new Uint8Array(BUFFER)).then(
+    this.#read ??= readerOf(body);
+    this.#reading = this.#read().then(
       ({ done, value }) => {
         this.#reading = undefined;
         this.#ended = done;
@@ -187,6 +196,17 @@ class Fetching {
 }
 
 const EMPTY = new Uint8Array();
+
+/** @param {ReadableStream<Uint8Array<ArrayBuffer>>} body */
+function readerOf(body) {
+  try {
+    const reader = body.getReader({ mode: "byob" });
+    return () => reader.read(new Uint8Array(BUFFER));
+  } catch {
+    const reader = body.getReader(); // a browser whose answers are no byte streams (Streams §4.7)
+    return () => reader.read();
+  }
+}
 
 /** @param {Response} response */
 function isSmall({ headers }) {

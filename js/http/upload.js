@@ -26,6 +26,8 @@ const EMPTY = new Uint8Array();
 
 class Uploading {
   #request = new XMLHttpRequest();
+  /** @type {Promise<Head | Failure>} */
+  #head;
   #timeout;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -44,8 +46,7 @@ class Uploading {
     this.#timeout = timeout;
     /** @type {(head: Head | Failure) => void} */
     let begin = () => {};
-    /** What the answer begins with. @type {Promise<Head | Failure>} */
-    this.head = new Promise((resolve) => {
+    this.#head = new Promise((resolve) => {
       begin = resolve;
     });
     this.#body = new Promise((resolve) => {
@@ -92,6 +93,11 @@ class Uploading {
       this.#late = true;
       this.#request.abort();
     }, this.#timeout);
+  }
+
+  /** What the answer begins with. */
+  head() {
+    return this.#head;
   }
 
   /** Nothing is here before it is asked for. */

@@ -25,6 +25,7 @@ import { Socket } from "../socket.js";
 import { afterTurn } from "../turn.js";
 import { OpenSocket } from "./opensocket.js";
 import { Polling } from "./polling.js";
+import { interrupted, whenInterrupted } from "./signals.js";
 
 export const AF_UNIX = 1;
 const AF_INET = 2;
@@ -43,9 +44,6 @@ const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const FIONREAD = 0x541b;
 const FIONBIO = 0x5421;
-
-/** How often (ms) a signal is looked for while Python is suspended. */
-const SIGNAL_EVERY = 100;
 
 /** What a family is called on the wire. @type {Record<number, number>} */
 const FAMILIES = { [AF_UNIX]: UNIX, [AF_INET]: IPV4, [AF_INET6]: IPV6 };
@@ -143,19 +141,16 @@ export class SocketFileSystem {
 
   /** Whether Python is to handle a signal; null where nobody can send one. @returns {boolean | null} */
   get interrupted() {
-    const buffer = this.module.Py_EmscriptenSignalBuffer; // as pyodide.setInterruptBuffer leaves it
-    return buffer ? buffer[0] !== 0 : null;
+    return interrupted(this.module);
   }
 
   /**
-   * Call back when a signal has come. While Python is suspended, nothing else looks for one.
+   * Call back when a signal has come.
    * @param {() => void} callback
    * @returns {() => void} ends it
    */
   whenInterrupted(callback) {
-    if (this.interrupted === null) return () => {};
-    const timer = setInterval(() => this.interrupted && callback(), SIGNAL_EVERY);
-    return () => clearInterval(timer);
+    return whenInterrupted(this.module, callback);
   }
 
   /**

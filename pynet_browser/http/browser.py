@@ -37,7 +37,7 @@ class BrowserTransport:
                 init |= {"body": page_side().streamOf(pull), "duplex": "half"}
             fetching = page_side().startRequest(request.url, to_page(init), _milliseconds(request))
         try:
-            head = (await settled(fetching.head)).to_py()
+            head = (await settled(fetching.head())).to_py()
         except BaseException:
             fetching.abort()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.page_python import PagePython
+from tests.relay import Relay
 from tests.servers import ROOT
 from tests.static_host import ISOLATED, StaticHost
 
@@ -13,30 +14,40 @@ PRESS = "() => { setTimeout(() => { interrupts[0] = 2; }, 300); }"
 
 
 @pytest.fixture(scope="module")
-def python(profile, start_proxy, wheel, tmp_path_factory):
-    """Python in a worker of an isolated page, with a connection."""
+def host(tmp_path_factory):
+    """A site whose pages are isolated."""
     site = tmp_path_factory.mktemp("site")
     for name, target in {"pyodide": "build/pyodide", "dist": "dist"}.items():
         (site / name).symlink_to(ROOT / target)
     (site / "index.html").write_text("<!doctype html><title>A page that shares memory</title>")
     with StaticHost(site, ISOLATED) as host:
-        proxy = start_proxy("--origin", host.url)
-        python = PagePython(profile, f"{host.url}/index.html", thread="worker")
-        python.run(
-            """
-            import micropip
-            await micropip.install(wheel)
-            import pynet_browser
-            await pynet_browser.install(url, token=token)
-            None
-            """,
-            timeout=60,
-            wheel=f"{host.url}/dist/{wheel.name}",
-            url=proxy.ws_url,
-            token=proxy.token,
-        )
-        yield python
-        python.close()
+        yield host
+
+
+@pytest.fixture(scope="module")
+def proxy_of_python(start_proxy, host):
+    return start_proxy("--origin", host.url)
+
+
+@pytest.fixture(scope="module")
+def python(profile, proxy_of_python, host, wheel):
+    """Python in a worker of an isolated page, with a connection."""
+    python = PagePython(profile, f"{host.url}/index.html", thread="worker")
+    python.run(
+        """
+        import micropip
+        await micropip.install(wheel)
+        import pynet_browser
+        await pynet_browser.install(url, token=token)
+        None
+        """,
+        timeout=60,
+        wheel=f"{host.url}/dist/{wheel.name}",
+        url=proxy_of_python.ws_url,
+        token=proxy_of_python.token,
+    )
+    yield python
+    python.close()
 
 
 CONNECT = """
@@ -72,3 +83,39 @@ def test_a_wait_ends_and_its_socket_goes_on(python, echo_server, entry, waiting,
     python.page.evaluate(PRESS)
     source = "import socket" + WAIT.format(WAITS[wait])
     assert python.run(source, entry=entry, timeout=20) == [waiting, "interrupted", "goes on"]
+
+
+def test_a_request_ends_too(python, silent_server):
+    """Where Python is suspended; a synchronous request is out of everybody's reach."""
+    imports = "from pynet_browser.http import fetch_sync; from urllib.request import urlopen"
+    python.run(f"{imports}; None")  # which takes longer than until the key is pressed
+    python.page.evaluate(PRESS)
+    source = f"""
+        {imports}
+        try:
+            urlopen(url)
+        except KeyboardInterrupt:
+            ended = "interrupted"
+        [ended, fetch_sync(page).status]
+    """
+    url = f"http://{silent_server.host}:{silent_server.port}/"
+    page = python.page.url
+    assert python.run(source, timeout=20, url=url, page=page) == ["interrupted", 200]
+
+
+def test_a_look_up_ends_too(python, proxy_of_python):
+    with Relay(proxy_of_python.address) as relay:
+        install = "import pynet_browser; await pynet_browser.install(url, token=token); None"
+        python.run(install, url=f"ws://127.0.0.1:{relay.port}/pynet", token=proxy_of_python.token)
+        relay.freeze()
+        python.page.evaluate(PRESS)
+        source = """
+            import socket
+            try:
+                socket.getaddrinfo("localhost", 80)
+            except KeyboardInterrupt:
+                ended = "interrupted"
+            ended
+        """
+        assert python.run(source, timeout=20) == "interrupted"
+        python.run(install, url=proxy_of_python.ws_url, token=proxy_of_python.token)

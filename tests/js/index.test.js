@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
-import { missingParts, open, openNow } from "../../js/index.js";
+import { missingParts, open, openNow, takeSignals } from "../../js/index.js";
 import { ERRNO, SystemCalls, fakeModule } from "./emscripten.js";
-import { isSettled } from "./interpreter.js";
 import { HOST, PAGE } from "./line.js";
 import { unnumbered } from "./proxy.js";
 import { URL_OF_PROXY, World } from "./world.js";
@@ -83,6 +82,32 @@ suite("opening the network without waiting for a turn", () => {
   });
 });
 
+suite("signals", () => {
+  test("are taken as they come, until that is ended", (t) => {
+    const { clock } = new World(t);
+    const module = { Py_EmscriptenSignalBuffer: new Int32Array(1) };
+    const before = clock.timers.size;
+    /** @type {number[]} */
+    const taken = [];
+    const forget = takeSignals(module, (signal) => taken.push(signal));
+    for (const signal of [2, 0, 15]) {
+      module.Py_EmscriptenSignalBuffer[0] = signal;
+      clock.advance(100);
+      assert.equal(module.Py_EmscriptenSignalBuffer[0], 0);
+    }
+    assert.deepEqual(taken, [2, 15]);
+    forget();
+    assert.equal(clock.timers.size, before);
+  });
+
+  test("are not looked for where nobody can send them", (t) => {
+    const { clock } = new World(t);
+    const before = clock.timers.size;
+    takeSignals({}, () => assert.fail())();
+    assert.equal(clock.timers.size, before);
+  });
+});
+
 suite("an answer that is pending", () => {
   /** A page that has asked for a name, and what the proxy answers. @param {import("node:test").TestContext} t */
   async function asking(t) {
@@ -101,33 +126,6 @@ suite("an answer that is pending", () => {
     world.hear(answer);
     for (const each of [...waiting, pending.promise]) assert.deepEqual((await each).addresses, [HOST]);
     assert.deepEqual(pending.answer.addresses, [HOST]);
-  });
-
-  test("is waited for by suspending until it has come", async (t) => {
-    const { world, network, pending, answer } = await asking(t);
-    const waiting = network.whenAnswered(pending);
-    assert.equal(await isSettled(waiting), false);
-    world.hear(answer);
-    await waiting;
-    await network.whenAnswered(pending); // and not at all once it is there
-    assert.deepEqual(pending.answer.addresses, [HOST]);
-  });
-
-  test("is waited for no longer when a signal comes, and for the next time all the same", async (t) => {
-    const { world, module, network, pending, answer } = await asking(t);
-    module.Py_EmscriptenSignalBuffer = new Int32Array(1);
-    const before = world.clock.timers.size;
-    const waiting = network.whenAnswered(pending);
-    world.clock.advance(1_000);
-    assert.equal(await isSettled(waiting), false);
-    module.Py_EmscriptenSignalBuffer[0] = 2;
-    world.clock.advance(100);
-    await waiting;
-    assert.deepEqual([pending.answer, world.clock.timers.size], [undefined, before]);
-    module.Py_EmscriptenSignalBuffer[0] = 0;
-    world.hear(answer);
-    await network.whenAnswered(pending);
-    assert.equal(world.clock.timers.size, before);
   });
 
   test("is waited for by exchanges where Python cannot be suspended", async (t) => {

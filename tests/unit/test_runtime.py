@@ -6,6 +6,7 @@ import asyncio
 import errno
 import signal
 import sys
+from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
@@ -36,6 +37,9 @@ def ffi(monkeypatch) -> Any:
     module.destroyed = []
     monkeypatch.setitem(sys.modules, "pyodide", ModuleType("pyodide"))
     monkeypatch.setitem(sys.modules, "pyodide.ffi", module)
+    js: Any = ModuleType("pyodide_js")
+    js._module = module.emscripten = SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "pyodide_js", js)
     return module
 
 
@@ -54,9 +58,6 @@ class Waiting(Standing):
         if len(self.waited) == self.count:
             self.pending.settle(port=5)
         return True
-
-    def whenAnswered(self, pending: Pending) -> Any:  # noqa: N802  JavaScript's name
-        return lambda: self.block(pending)
 
 
 async def test_an_answer_that_is_here_needs_no_waiting():
@@ -92,15 +93,90 @@ async def test_waiting_for_one_that_is_not_here_where_nothing_can_wait_says_what
         answer.wait()
 
 
-@pytest.mark.parametrize("count", [1, 3], ids=["at once", "after waits that signals have ended"])
-async def test_where_it_can_the_stack_is_suspended(ffi, count):
+async def test_where_it_can_the_stack_is_suspended(ffi):
     pending = Pending()
-    ffi.run_sync = lambda awaited: awaited()
-    page = Waiting(pending, suspends=True, count=count)
+    suspended: list[Any] = []
+
+    def run_sync(awaited: Any) -> None:
+        suspended.append(awaited)
+        pending.settle(port=5)
+
+    ffi.run_sync = run_sync
+    page = Waiting(pending, suspends=True)
     answer = Reply("bind", page, pending)
     assert answer.suspends
     assert answer.wait() == {"port": 5}
-    assert page.waited == [pending] * count
+    assert (suspended, page.waited) == ([pending.promise], [])
+
+
+@pytest.fixture
+def module(ffi, monkeypatch) -> Iterator[SimpleNamespace]:
+    """What is used of Emscripten's module; each wait ends with one of ``signals`` while there are any."""
+    module = ffi.emscripten
+    module.signals, module.takers = [], []
+
+    def take_signals(_module: Any, taking: Any) -> Any:
+        module.takers.append(taking.value)
+        return module.takers.pop
+
+    def run_sync(future: Any) -> Any:
+        if module.signals:
+            module.takers[-1](module.signals.pop(0))
+        loop = asyncio.get_event_loop()
+        return loop.run_until_complete(future)
+
+    monkeypatch.setattr(runtime, "page_side", lambda: SimpleNamespace(takeSignals=take_signals))
+    ffi.run_sync = run_sync
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield module
+    loop.close()
+    asyncio.set_event_loop(None)
+    assert module.takers == []
+
+
+async def value() -> str:
+    await asyncio.sleep(0.01)
+    return "value"
+
+
+def test_where_nobody_can_send_signals_only_the_result_is_waited_for(module):
+    assert runtime.wait_for(value()) == "value"
+
+
+def test_a_result_comes_where_signals_may_come(module):
+    module.Py_EmscriptenSignalBuffer = [0]
+    assert runtime.wait_for(value()) == "value"
+
+
+def test_a_failure_comes_as_it_is(module):
+    async def failing() -> None:
+        raise LookupError("it failed")
+
+    module.Py_EmscriptenSignalBuffer = [0]
+    with pytest.raises(LookupError, match="it failed"):
+        runtime.wait_for(failing())
+
+
+def test_a_signal_is_handled_in_the_code_that_waits_and_ends_what_it_waited_for(module):
+    module.Py_EmscriptenSignalBuffer = [0]
+    module.signals = [int(signal.SIGINT)]
+    future: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+    with pytest.raises(KeyboardInterrupt):
+        runtime.wait_for(future)
+    assert future.cancelled()
+
+
+def test_the_wait_goes_on_when_the_handler_has_not_raised(module):
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
+    try:
+        module.Py_EmscriptenSignalBuffer = [0]
+        module.signals = [int(signal.SIGINT)]
+        assert runtime.wait_for(value()) == "value"
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
 
 
 @pytest.mark.parametrize("count", [1, 3], ids=["at once", "after waits that signals have ended"])

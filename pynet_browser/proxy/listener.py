@@ -48,6 +48,7 @@ class Listener(Endpoint):
 
     NOUN = "stream socket without a connection"
 
+    _session: Session
     _loop: asyncio.AbstractEventLoop
 
     def __init__(self, session: Session, frame: Open) -> None:

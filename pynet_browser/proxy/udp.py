@@ -9,12 +9,13 @@ import logging
 import socket as host_socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.binding import ANY_ADDRESS, LOOPBACK, bind
 from pynet_browser.proxy.endpoint import (
     Endpoint,
+    EndpointOwner,
     Request,
     host_error,
     open_socket,
@@ -42,9 +43,6 @@ from pynet_browser.wire import (
     Option,
     Reset,
 )
-
-if TYPE_CHECKING:
-    from pynet_browser.proxy.session import Session
 
 __all__ = ["DATAGRAM_MAX", "DatagramSocket"]
 
@@ -97,7 +95,7 @@ class DatagramSocket(Endpoint):
 
     NOUN = "datagram socket"
 
-    def __init__(self, session: Session, frame: Open) -> None:
+    def __init__(self, session: EndpointOwner, frame: Open) -> None:
         super().__init__(session, frame.socket, frame.family)
         self._loop = watching_loop()
         self._socket = open_socket(frame.family, host_socket.SOCK_DGRAM)

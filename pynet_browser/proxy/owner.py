@@ -66,6 +66,11 @@ class Owner(abc.ABC, Generic[S]):
 
     @property
     @abc.abstractmethod
+    def idle(self) -> bool:
+        """Whether nothing would be lost if it ended now."""
+
+    @property
+    @abc.abstractmethod
     def buffered(self) -> int:
         """Bytes held for it in all."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from aiohttp import WSMsgType, web
+
+from pynet_browser.proxy.app import CONFIG
 
 __all__ = ["CLOSE_TIMEOUT", "FLUSH_TIMEOUT", "Channel"]
 
@@ -34,13 +36,14 @@ class Channel:
             here reads, or the peer does not: then its answer could not come.
 
     Attributes:
+        socket: it.
         waiting: bytes that were pushed and have not been handed over.
     """
 
     def __init__(
         self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, keepalive: float
     ) -> None:
-        self._socket = socket
+        self.socket = socket
         self._transport = transport
         self._keepalive = keepalive
         self.waiting = 0
@@ -50,6 +53,15 @@ class Channel:
         self._cutting: asyncio.TimerHandle | None = None
         self._reading = False
         self._heard = True
+
+    @classmethod
+    async def accept(cls, request: web.Request, protocols: Sequence[str], message_max: int) -> Channel:
+        """Upgrade a request of somebody who has been let in."""
+        socket = web.WebSocketResponse(
+            protocols=protocols, compress=False, autoping=False, max_msg_size=message_max + 1
+        )
+        await socket.prepare(request)
+        return cls(socket, request.transport, request.app[CONFIG].keepalive)
 
     # ── Sending ────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,7 +101,7 @@ class Channel:
                 while self._queue or self._ending is None:
                     while self._queue:
                         message, about, size = self._queue.popleft()
-                        await self._socket.send_bytes(message)
+                        await self.socket.send_bytes(message)
                         self.waiting = max(0, self.waiting - len(message))
                         sent(about, size)
                     if self._ending is None:
@@ -105,7 +117,7 @@ class Channel:
         code, reason = self._ending
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.close(code=code, message=reason)
+                await self.socket.close(code=code, message=reason)
         except TimeoutError:
             self.cut()
 
@@ -116,7 +128,7 @@ class Channel:
         self._reading = True
         try:
             while True:
-                message = await self._socket.receive()
+                message = await self.socket.receive()
                 self._heard = True
                 match message.type:
                     case WSMsgType.BINARY | WSMsgType.TEXT:
@@ -124,7 +136,7 @@ class Channel:
                         return data
                     case WSMsgType.PING:
                         with contextlib.suppress(ConnectionError):
-                            await self._socket.pong(message.data)
+                            await self.socket.pong(message.data)
                     case WSMsgType.PONG:
                         pass
                     case _:
@@ -138,7 +150,7 @@ class Channel:
             while True:
                 asked, self._heard = not self.waiting, False
                 if asked:
-                    await self._socket.ping()
+                    await self.socket.ping()
                 await asyncio.sleep(self._keepalive)
                 if asked and self._reading and not self._heard and not self.waiting:
                     self.cut()

@@ -6,7 +6,7 @@ import abc
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic
 
 from aiohttp import web
@@ -46,7 +46,6 @@ class Client(Owner[S], abc.ABC, Generic[S]):
     """One foreign client, from its handshake until its last socket is closed.
 
     Attributes:
-        request: what it has come with.
         channel: its WebSocket.
         resolver: looks names up for it.
     """
@@ -55,7 +54,6 @@ class Client(Owner[S], abc.ABC, Generic[S]):
 
     def __init__(self, request: web.Request, channel: Channel) -> None:
         super().__init__(f"{self.KIND}-{secrets.token_hex(4)}", request.app[SESSIONS])
-        self.request = request
         self.channel = channel
         self.resolver: Resolver = self._sessions.resolver
         self.connect_timeout = request.app[CONFIG].connect_timeout
@@ -63,20 +61,6 @@ class Client(Owner[S], abc.ABC, Generic[S]):
         self._stopping = False
         self._done = asyncio.Event()
         self._changed = asyncio.Event()
-
-    @classmethod
-    async def serve(
-        cls, request: web.Request, protocols: Sequence[str], message_max: int
-    ) -> web.WebSocketResponse:
-        """Serve one WebSocket until its end. Whoever asks has been let in."""
-        config = request.app[CONFIG]
-        socket = web.WebSocketResponse(
-            protocols=protocols, compress=False, autoping=False, max_msg_size=message_max + 1
-        )
-        await socket.prepare(request)
-        client = cls(request, Channel(socket, request.transport, config.keepalive))
-        await client.run()
-        return socket
 
     async def run(self) -> None:
         """Serve the client until it is gone, and has left nothing behind."""

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from pynet_browser.proxy.app import CONFIG
 from pynet_browser.proxy.compat import admission
+from pynet_browser.proxy.compat.channel import Channel
 from pynet_browser.proxy.compat.client import (
     INTERNAL_ERROR,
     NORMAL,
@@ -99,9 +100,9 @@ def _targets(file: Path | None) -> dict[str, Target]:
 async def _serve(request: web.Request, offers: admission.Offers, target: Target) -> web.StreamResponse:
     if offers.protocols == ("base64",):
         raise web.HTTPBadRequest(text="base64 is no longer spoken; offer the subprotocol binary, or none")
-    request["target"] = target
-    limit = request.app[CONFIG].limits.message_bytes
-    return await WebsockifyClient.serve(request, offers.choose("binary"), limit)
+    channel = await Channel.accept(request, offers.choose("binary"), request.app[CONFIG].limits.message_bytes)
+    await WebsockifyClient(request, channel, target).run()
+    return channel.socket
 
 
 class WebsockifyClient(StreamClient):
@@ -109,13 +110,17 @@ class WebsockifyClient(StreamClient):
 
     KIND = "websockify"
 
+    def __init__(self, request: web.Request, channel: Channel, target: Target) -> None:
+        super().__init__(request, channel)
+        self._target = target
+
     async def read(self) -> None:
         """Pass on messages until there are no more.
 
         Raises:
             ClientError: it cannot go on.
         """
-        target = self.request["target"]
+        target = self._target
         log.info("%s: to %s", self.name, target)
         try:
             stream = self.open(*target)

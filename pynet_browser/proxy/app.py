@@ -69,7 +69,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     """
     # Imported here, since these modules import the keys above.
     from pynet_browser.proxy.carriers import http, websocket
-    from pynet_browser.proxy.compat import websockify
+    from pynet_browser.proxy.compat import websockify, wisp
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
 
@@ -90,6 +90,8 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     app.on_cleanup.append(lambda _: relays.close())
     if config.websockify:
         websockify.add_routes(app)
+    if config.wisp:
+        wisp.add_routes(app)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)

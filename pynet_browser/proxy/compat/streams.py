@@ -68,7 +68,7 @@ class Stream(abc.ABC):
         """Start to connect to a host."""
 
     @abc.abstractmethod
-    def offer(self, message: bytes) -> None:
+    def offer(self, message: bytes | memoryview) -> None:
         """The client has sent a message."""
 
     @abc.abstractmethod
@@ -117,7 +117,7 @@ class ConnectionStream(Stream):
         target = Connect(self.id, 0, port, 0, host)
         self._socket.dial(target, self._client.resolver, self._client.connect_timeout, delay)
 
-    def offer(self, message: bytes) -> None:
+    def offer(self, message: bytes | memoryview) -> None:
         """The client has sent a message."""
         self.waiting.append(memoryview(message))
         self.size += len(message)
@@ -139,7 +139,7 @@ class ConnectionStream(Stream):
         if self._feeding:
             return
         self._feeding = True
-        released = 0
+        released, before = 0, len(self.waiting)
         while self.waiting and (self._credit or not self.waiting[0]):
             piece = self.waiting[0][: self._credit]
             if len(piece) == len(self.waiting[0]):
@@ -152,7 +152,7 @@ class ConnectionStream(Stream):
             self._socket.receive(Data(self.id, piece))
         self._feeding = False
         self._client.released(released)
-        if released:
+        if len(self.waiting) < before:
             self._client.moved(self)
         if self._closing and self._stands and not self.waiting:
             self._closing = False
@@ -198,7 +198,7 @@ class DatagramStream(Stream):
             self._transmit(message)
         self._drop()
 
-    def offer(self, message: bytes) -> None:
+    def offer(self, message: bytes | memoryview) -> None:
         """The client has sent a datagram."""
         if self._socket is not None:
             self._transmit(memoryview(message))

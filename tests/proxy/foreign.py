@@ -69,7 +69,7 @@ async def received(socket: ClientConnection, size: int) -> bytes:
     return bytes(data)
 
 
-async def closing(socket: ClientConnection) -> tuple[bytes, int | None, str | None]:
+async def closing(socket: ClientConnection) -> tuple[bytes, int | None, str]:
     """What still comes before the end, and code and reason of that."""
     data = bytearray()
     with contextlib.suppress(ConnectionClosed):
@@ -77,7 +77,7 @@ async def closing(socket: ClientConnection) -> tuple[bytes, int | None, str | No
             piece = await asyncio.wait_for(socket.recv(), 10)
             assert isinstance(piece, bytes)
             data += piece
-    return bytes(data), socket.close_code, socket.close_reason
+    return bytes(data), socket.close_code, socket.close_reason or ""
 
 
 def peak_memory() -> int:

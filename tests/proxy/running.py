@@ -63,7 +63,8 @@ async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIt
         options: of ``Config``.
     """
     before = asyncio.all_tasks()
-    config = Config(**{"token": TOKEN, "demo": False, "limits": limits or Limits()} | options)
+    values: dict[str, Any] = {"token": TOKEN, "demo": False, "limits": limits or Limits()} | options
+    config = Config(**values)
     app = create_app(config)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()

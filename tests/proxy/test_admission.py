@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -146,7 +147,8 @@ async def test_the_token_is_in_no_log(proxy, paths, caplog):
 
 @pytest.mark.parametrize("name", ["websockify", "wisp"])
 async def test_each_kind_can_be_switched_off(paths, name):
-    async with running_proxy(**{name: False}) as proxy:
+    switched_off: dict[str, Any] = {name: False}
+    async with running_proxy(**switched_off) as proxy:
         for path in paths:
             if path.startswith(f"/{name}"):
                 assert (await refusal(proxy, f"{path}?token={ENCODED_TOKEN}"))[0] == 404

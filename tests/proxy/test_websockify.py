@@ -288,7 +288,7 @@ async def test_datagrams_that_are_refused_end_the_stream(proxy, refusing_port):
             while True:
                 await socket.send(b"anybody?")
                 await asyncio.sleep(0.01)
-        assert (socket.close_code, socket.close_reason[:12]) == (1011, "ECONNREFUSED")
+        assert (socket.close_code, (socket.close_reason or "")[:12]) == (1011, "ECONNREFUSED")
 
 
 # ── Bounds ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -416,7 +416,8 @@ async def test_a_client_that_sends_large_packets_is_held_back_and_loses_the_stre
     async with running_proxy(limits) as proxy, first_version(proxy) as client:
         with Silent(receive_buffer=4096) as peer:
             await client.send(to(peer))
-            sending = asyncio.create_task(client.send(*(Data(1, bytes(1 << 20)) for _ in range(100))))
+            large = [Data(1, bytes(1 << 20))] * 100
+            sending = asyncio.create_task(client.send(*large))
             most = 0
             while not sending.done():
                 most = max(most, proxy.sessions.buffered)

@@ -69,7 +69,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     """
     # Imported here, since these modules import the keys above.
     from pynet_browser.proxy.carriers import http, websocket
-    from pynet_browser.proxy.compat import websockify, wisp
+    from pynet_browser.proxy.compat import posix, websockify, wisp
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
 
@@ -92,6 +92,8 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
         websockify.add_routes(app)
     if config.wisp:
         wisp.add_routes(app)
+    if config.posix:
+        posix.add_routes(app)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)

@@ -45,6 +45,8 @@ class Limits:
         buffered_per_session: data held for one session that its page or its peers have not taken.
         buffered_total: the same for all sessions.
         message_bytes: one message of a page.
+        posix_message_bytes: one message of a program with Emscripten's POSIX sockets, which has all that it
+            sends in one call in it.
     """
 
     sessions: int = 256
@@ -60,6 +62,7 @@ class Limits:
     buffered_per_session: int = 64 * MIB
     buffered_total: int = 512 * MIB
     message_bytes: int = MIB
+    posix_message_bytes: int = 16 * MIB
 
     def __post_init__(self) -> None:
         _require_positive(self, [limit.name for limit in fields(self)])

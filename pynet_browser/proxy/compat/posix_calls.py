@@ -1,4 +1,4 @@
-"""What programs say whose sockets Emscripten proxies (``-sPROXY_POSIX_SOCKETS``): calls, and what they return. Pure.
+"""What programs with Emscripten's proxied POSIX sockets say: calls, and what they return. Pure.
 
 Each binary message is one call: its number, which function it is, and its arguments. Each is answered by one
 message with the same number: what the function returns, an errno, and more for some. All integers are 32-bit
@@ -328,7 +328,7 @@ def _accept(body: memoryview) -> Accept:
 
 def _name(body: memoryview) -> Name:
     if 4 <= len(body) < 8:  # noqa: PLR2004 - its descriptor is whole, the room is known by its length
-        return Name(*struct.unpack_from("<i", body), CUT_SHORT + CALL.size + len(body))
+        return Name(int.from_bytes(body[:4], "little", signed=True), CUT_SHORT + CALL.size + len(body))
     return Name(*struct.unpack_from("<iI", body))
 
 
@@ -411,7 +411,7 @@ def pack_address(address: SockAddr) -> bytes:
 
 
 def with_address(address: SockAddr | None, room: int) -> bytes:
-    """What ``accept``, ``getsockname`` and ``getpeername`` answer with: its length, and what there is room for."""
+    """What ``accept`` and ``getsockname`` answer with: the length, and what there is room for."""
     packed = b"" if address is None else pack_address(address)
     return len(packed).to_bytes(4, "little") + packed[:room]
 

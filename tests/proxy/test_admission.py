@@ -17,7 +17,7 @@ def paths(echo_server):
     return [f"/websockify/{echo_server.host}/{echo_server.port}", *ENDPOINTS]
 
 
-ENDPOINTS = ["/wisp/"]
+ENDPOINTS = ["/wisp/", "/posix"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_the_token_is_in_no_log(proxy, paths, caplog):
         assert ENCODED_TOKEN not in line
 
 
-@pytest.mark.parametrize("name", ["websockify", "wisp"])
+@pytest.mark.parametrize("name", ["websockify", "wisp", "posix"])
 async def test_each_kind_can_be_switched_off(paths, name):
     switched_off: dict[str, Any] = {name: False}
     async with running_proxy(**switched_off) as proxy:

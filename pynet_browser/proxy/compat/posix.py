@@ -1,7 +1,7 @@
 """Programs whose sockets Emscripten proxies: built with ``-lwebsocket.js -sPROXY_POSIX_SOCKETS -pthread``.
 
-Each of their threads makes one call at a time and waits for its answer, for ever if there is none. So every call
-is answered, also those that cannot be understood, and none keeps others waiting.
+Each of their threads makes one call at a time and waits for its answer, for ever if there is none. So every
+call is answered, also those that cannot be understood, and none keeps others waiting.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ FIRST_FD = 100
 
 CALLS_MAX = 1024
 """Calls of one program under way; it has one for each of its threads."""
+
+NUMBER_MAX = 0xFFFFFFFF
 
 NAMES_MAX = 1024
 """Addresses of which the name is remembered that they were found by."""
@@ -138,11 +140,11 @@ class PosixClient(Client[PosixSocket]):
             await self.until(lambda: self.channel.waiting < AHEAD)
 
     def _answer_unnumbered(self) -> None:
-        """A call whose message is cut to nothing: ``getsockname`` or ``getpeername``, by a slip of the client.
+        """A call whose message was cut to nothing by a slip of the client: ``getsockname``, ``getpeername``.
 
         Its number can only be the one behind the newest.
         """
-        self._newest += 1
+        self._newest = (self._newest + 1) & NUMBER_MAX
         self._reply(self._newest, Function.GETSOCKNAME, -1, ERRNO["ENOSYS"])
 
     def _begin(self, number: int, function: int, message: bytes) -> None:
@@ -209,6 +211,12 @@ class PosixClient(Client[PosixSocket]):
             raise host_error(errno.EBADF)
         return found
 
+    def _find_bindable(self, fd: int) -> PosixSocket:
+        found = self._find(fd)
+        if not isinstance(found.host.getsockname(), tuple):  # half a pair
+            raise host_error(errno.EOPNOTSUPP)
+        return found
+
     def _keep(self, host: socket.socket) -> PosixSocket:
         """Give a socket of the host the lowest number that is free, as POSIX does."""
         host.setblocking(False)
@@ -252,7 +260,7 @@ class PosixClient(Client[PosixSocket]):
         return 0, b""
 
     async def _bind(self, call: ToAddress) -> Result:
-        found, address = self._find(call.fd), call.address
+        found, address = self._find_bindable(call.fd), call.address
         if found.host.getsockname()[1]:
             raise host_error(errno.EINVAL)
         bind(found.host, self.policy, address.host, address.port)
@@ -262,7 +270,7 @@ class PosixClient(Client[PosixSocket]):
         return 0, b""
 
     async def _listen(self, call: Shutdown) -> Result:
-        found = self._find(call.fd)
+        found = self._find_bindable(call.fd)
         if not found.stream:
             raise host_error(errno.EOPNOTSUPP)
         if found.host.getsockname()[1]:
@@ -285,7 +293,7 @@ class PosixClient(Client[PosixSocket]):
         return made.id, with_address(_address(name), call.room) if call.room else bytes(4)
 
     async def _connect(self, call: ToAddress) -> Result:
-        found, address = self._find(call.fd), call.address
+        found, address = self._find_bindable(call.fd), call.address
         if (address.family == INET6) != (found.host.family == socket.AF_INET6):
             raise host_error(errno.EAFNOSUPPORT)
         transport: Transport = "tcp" if found.stream else "udp"
@@ -367,6 +375,7 @@ class PosixClient(Client[PosixSocket]):
                 found.send_timeout = seconds
             return 0, b""
         if group := posix_options.joined_group(call.level, call.name, call.value):
+            found = self._find_bindable(call.fd)
             decision = self.policy.decide("udp", group, group, found.host.getsockname()[1])
             if not decision.allowed:
                 raise DialError("EACCES", decision.reason)

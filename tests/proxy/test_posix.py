@@ -24,7 +24,8 @@ every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 E = {
     "EACCES": 2, "EADDRINUSE": 3, "EAFNOSUPPORT": 5, "EAGAIN": 6, "EBADF": 8, "ECONNREFUSED": 14,
     "EDESTADDRREQ": 17, "EINVAL": 28, "EISCONN": 30, "EMFILE": 33, "ENOPROTOOPT": 50, "ENOSYS": 52,
-    "ENOTCONN": 53, "EPERM": 63, "EPROTONOSUPPORT": 66, "ETIMEDOUT": 73, "ESOCKTNOSUPPORT": 137, "EOPNOTSUPP": 138,
+    "ENOTCONN": 53, "EPERM": 63, "EPROTONOSUPPORT": 66, "ETIMEDOUT": 73, "ESOCKTNOSUPPORT": 137,
+    "EOPNOTSUPP": 138,
 }  # fmt: skip
 """Emscripten's numbers."""
 
@@ -152,9 +153,11 @@ async def test_a_send_that_is_held_back_ends_with_what_went_out(prog):
     with Silent(receive_buffer=4096) as peer:
         fd = await prog.connected(*peer.address)
         await prog.setsockopt(fd, 1, 7, struct.pack("<i", 4096))
-        ret, error, _ = await prog.send(fd, bytes(8_000_000), DONTWAIT)
-        assert 0 < ret < 8_000_000
-        assert await prog.send(fd, bytes(8_000_000), DONTWAIT) == (-1, E["EAGAIN"], b"")
+        answer = await prog.send(fd, bytes(8_000_000), DONTWAIT)
+        assert 0 < answer.ret < 8_000_000
+        while answer.ret > 0:
+            answer = await prog.send(fd, bytes(8_000_000), DONTWAIT)
+        assert answer == (-1, E["EAGAIN"], b"")
         await prog.setsockopt(fd, 1, 21, struct.pack("<ii", 0, 50_000))
         assert (await prog.send(fd, bytes(1_000_000))).errno in {0, E["EAGAIN"]}
         # Meanwhile everything else goes on.
@@ -389,14 +392,13 @@ async def test_failed_look_ups_have_the_codes_of_musl(prog, node, service, hints
 
 
 async def test_a_name_that_is_allowed_opens_the_address_it_was_found_by(echo_server):
-    deny = (Rule.parse("127.0.0.0/8:*"),)
-    async with running_proxy(allow=(Rule.parse(f"localhost:{echo_server.port}"),), deny=deny) as proxy:
-        async with program(proxy) as prog:
-            fd = await prog.socket()
-            assert (await prog.connect(fd, *echo_server.address)).errno == E["EACCES"]
-            assert (await prog.getaddrinfo("localhost", "", (0, 2, 1, 0)))[0] == 0
-            assert await prog.connect(fd, *echo_server.address) == (0, 0, b"")
-            assert (await prog.connect(await prog.socket(), "127.0.0.1", 9)).errno == E["EACCES"]
+    allow, deny = (Rule.parse(f"localhost:{echo_server.port}"),), (Rule.parse("127.0.0.0/8:*"),)
+    async with running_proxy(allow=allow, deny=deny) as proxy, program(proxy) as prog:
+        fd = await prog.socket()
+        assert (await prog.connect(fd, *echo_server.address)).errno == E["EACCES"]
+        assert (await prog.getaddrinfo("localhost", "", (0, 2, 1, 0)))[0] == 0
+        assert await prog.connect(fd, *echo_server.address) == (0, 0, b"")
+        assert (await prog.connect(await prog.socket(), "127.0.0.1", 9)).errno == E["EACCES"]
 
 
 # ── Errors ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -515,7 +517,6 @@ async def test_a_program_that_reads_no_answers_is_held_back():
                 for _ in range(50):
                     await asyncio.sleep(0.01)
                     assert proxy.sessions.buffered < 2_000_000
-                assert not flooding.done()
                 flooding.cancel()
                 ws.transport.abort()
 
@@ -531,10 +532,12 @@ async def test_too_many_calls_at_once_are_answered_too(prog, silent_server):
 
 
 async def test_a_message_beyond_the_limit_ends_the_connection():
-    async with running_proxy(Limits(posix_message_bytes=100_000)) as proxy:
-        async with connect(proxy, f"/posix?token={ENCODED_TOKEN}") as ws:
-            await ws.send(bytes(100_001))
-            assert (await closing(ws))[1] == 1009
+    async with (
+        running_proxy(Limits(posix_message_bytes=100_000)) as proxy,
+        connect(proxy, f"/posix?token={ENCODED_TOKEN}") as ws,
+    ):
+        await ws.send(bytes(100_001))
+        assert (await closing(ws))[1] == 1009
 
 
 async def test_nonsense_is_answered_and_harms_nobody_else(caplog):

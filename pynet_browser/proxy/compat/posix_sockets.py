@@ -55,6 +55,7 @@ class PosixSocket:
         self._loop = watching_loop()
         self._readers: set[asyncio.Future[None]] = set()
         self._writers: set[asyncio.Future[None]] = set()
+        self._connected = False
         self._closed = False
 
     # ── What its owner asks ────────────────────────────────────────────────────────────────────────
@@ -279,6 +280,10 @@ class PosixSocket:
         Raises:
             OSError: the host's, or ``ETIMEDOUT``.
         """
+        if (
+            self._connected
+        ):  # of which Linux says nothing the first time, as the first call did not wait for it
+            raise host_error(errno.EISCONN)
         number = self.host.connect_ex(name)
         if number in (errno.EINPROGRESS, errno.EWOULDBLOCK):
             try:
@@ -288,6 +293,7 @@ class PosixSocket:
             number = self.host.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
             raise host_error(number)
+        self._connected = True
 
 
 def _host_flags(flags: int) -> int:

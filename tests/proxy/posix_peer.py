@@ -49,6 +49,7 @@ class Program:
         self.ws = ws
         self.numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
         self.unexpected: list[bytes] = []
         self.reading = asyncio.create_task(self._read())
 
@@ -67,7 +68,9 @@ class Program:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         message = struct.pack("<II", number, function) + body if whole is None else whole
-        self._sending = asyncio.create_task(self.ws.send(message))
+        sending = asyncio.create_task(self.ws.send(message))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
         return answer
 
     async def call(self, function: int, body: bytes, *, whole: bytes | None = None) -> Answer:

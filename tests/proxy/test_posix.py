@@ -554,10 +554,9 @@ async def test_nonsense_is_answered_and_harms_nobody_else(caplog):
                     with contextlib.suppress(Exception):
                         await prog.socket(2, choose.choice([1, 2]))
                         for _ in range(60):
-                            body = struct.pack("<iIiI", 100, 16, choose.choice([0, 2, 64]), 16)
-                            body = bytearray(
-                                body + sockaddr("127.0.0.1", echo.port) + bytes(choose.randrange(300))
-                            )
+                            head = struct.pack("<iIiI", 100, 16, choose.choice([0, 2, 64]), 16)
+                            body = bytearray(head + sockaddr("127.0.0.1", echo.port))
+                            body += bytes(choose.randrange(300))
                             for _ in range(choose.randrange(4)):
                                 body[choose.randrange(len(body))] = choose.randrange(256)
                             prog.start(choose.randrange(21), bytes(body[: choose.randrange(len(body))]))

@@ -10,6 +10,7 @@ import pytest
 import websockets
 from websockets import ConnectionClosed
 
+from pynet_browser.proxy.compat import client
 from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.policy import Rule
 from tests.peers import DatagramEcho, Silent, Source, pattern
@@ -371,6 +372,21 @@ async def test_a_client_that_is_dead_is_noticed_and_one_that_is_held_back_is_not
         assert await received(alive, 5) == b"hello"
         for socket in (held_back, dead):
             socket.transport.abort()
+
+
+@every_loop
+async def test_a_client_that_leaves_while_it_is_held_back_is_forgotten(monkeypatch):
+    monkeypatch.setattr(client, "FLUSH_TIMEOUT", 0.2)
+    async with running_proxy(keepalive=0.1) as proxy:
+        with Silent(receive_buffer=4096) as peer:
+            async with connect(proxy, path(peer)) as socket:
+                sending = asyncio.gather(
+                    *(socket.send(bytes(1 << 20)) for _ in range(20)), return_exceptions=True
+                )
+                await until(lambda: proxy.sessions.buffered > 500_000)
+                socket.transport.abort()
+                await sending
+            await until(lambda: (len(proxy.sessions), proxy.sessions.sockets) == (0, 0), 3)
 
 
 async def test_what_is_no_handshake_is_refused(proxy, echo_server):

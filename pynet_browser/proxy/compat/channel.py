@@ -84,6 +84,11 @@ class Channel:
         """Whether it is being closed."""
         return self._ending is not None
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is no more, also where nobody reads who would learn it."""
+        return self._transport is None or self._transport.is_closing()
+
     def drop(self) -> None:
         """Send nothing more of what was pushed."""
         self._queue.clear()
@@ -145,9 +150,9 @@ class Channel:
             self._reading = False
 
     async def watch(self) -> None:
-        """Ping, and end a connection that does not answer."""
+        """Ping, and end a connection that does not answer; returns when it is no more."""
         with contextlib.suppress(ConnectionError):
-            while True:
+            while not self.gone:
                 asked, self._heard = not self.waiting, False
                 if asked:
                     await self.socket.ping()

@@ -70,6 +70,8 @@ class Client(Owner[S], abc.ABC, Generic[S]):
             asyncio.create_task(self.channel.write(self._sent)),
             asyncio.create_task(self.channel.watch()),
         ]
+        for task in tasks:  # they end early when the connection is no more
+            task.add_done_callback(lambda _: self._changed.set())
         try:
             await self.read()
             await self._let_go()
@@ -160,7 +162,7 @@ class Client(Owner[S], abc.ABC, Generic[S]):
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Read nothing more until something that was released, or ended, makes a condition true."""
-        while not (condition() or self._stopping or self.channel.finished):
+        while not (condition() or self._stopping or self.channel.finished or self.channel.gone):
             self._changed.clear()
             await self._changed.wait()
 

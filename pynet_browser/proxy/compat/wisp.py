@@ -235,7 +235,7 @@ class WispClient(StreamClient):
 
     async def _brake(self) -> None:
         """Read nothing more until hosts have taken some; end what keeps the others waiting for too long."""
-        while self._overfull() and not self.channel.finished:
+        while self._overfull() and not (self.channel.finished or self.channel.gone):
             try:
                 async with asyncio.timeout(STALLED):
                     await self.until(lambda: not self._overfull())

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -68,6 +69,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     """
     # Imported here, since these modules import the keys above.
     from pynet_browser.proxy.carriers import http, websocket
+    from pynet_browser.proxy.compat import posix, websockify, wisp
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
 
@@ -86,6 +88,12 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     relays = app[RELAYS] = Relays(resolver, config.connect_timeout)
     app.router.add_post("/pynet/fetch", relays.handle)
     app.on_cleanup.append(lambda _: relays.close())
+    if config.websockify:
+        websockify.add_routes(app)
+    if config.wisp:
+        wisp.add_routes(app)
+    if config.posix:
+        posix.add_routes(app)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)
@@ -112,7 +120,7 @@ def own_origin(request: web.Request) -> str:
 
 @web.middleware
 async def _log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line for each request, without its query: that is where foreign clients carry the token."""
+    """One line for each request, without query and token: foreign clients carry it there and in the path."""
     start = time.monotonic()
     status = 500
     try:
@@ -122,10 +130,14 @@ async def _log_access(request: web.Request, handler: Handler) -> web.StreamRespo
         status = error.status
         raise
     finally:
-        path = request.rel_url.raw_path[:200]
+        path = _without_token(request.rel_url.raw_path, request.app[CONFIG].token)[:200]
         seconds = time.monotonic() - start
         access_log.info("%s %s %s %d %.3fs", request.remote, request.method, path, status, seconds)
     return response
+
+
+def _without_token(path: str, token: str | None) -> str:
+    return "/".join("…" if token and unquote(part) == token else part for part in path.split("/"))
 
 
 @web.middleware

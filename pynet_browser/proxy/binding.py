@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pynet_browser.proxy.policy import ANY_PORT, PORT_MAX, Policy, Protocol
 
-__all__ = ["ANY_ADDRESS", "LOOPBACK", "bind"]
+__all__ = ["ANY_ADDRESS", "LOOPBACK", "bind", "check_listening"]
 
 ATTEMPTS = 64
 """Ports that are tried one after another before all that the rules allow count as taken."""
@@ -51,6 +51,20 @@ def bind(sock: socket.socket, policy: Policy, address: str, port: int, *, to_lis
     if to_listen:
         raise PermissionError(errno.EACCES, policy.decide_listen(protocol, address, ANY_PORT).reason)
     sock.bind((address, 0))
+
+
+def check_listening(sock: socket.socket, policy: Policy, *, any_port: bool) -> None:
+    """Whether a socket may listen where it is bound. With ``any_port`` it did not matter which port it is.
+
+    Raises:
+        OSError: ``EACCES`` with a sentence that says what to change.
+    """
+    host, port = sock.getsockname()[:2]
+    decision = policy.decide_listen("tcp", host, port)
+    if not decision.allowed and any_port:
+        decision = policy.decide_listen("tcp", host, ANY_PORT)
+    if not decision.allowed:
+        raise PermissionError(errno.EACCES, decision.reason)
 
 
 def _narrowed(policy: Policy, protocol: Protocol, address: str, port: int) -> str:

@@ -32,6 +32,11 @@ __all__ = ["main"]
 
 TOKEN_VARIABLE = "PYNET_TOKEN"
 BACKLOG = 1024
+FOREIGN = {
+    "websockify": "clients of websockify",
+    "wisp": "clients of Wisp",
+    "posix": "programs with Emscripten's POSIX sockets",
+}
 SHUTDOWN_TIMEOUT = 0.5
 """Seconds that requests being answered get to finish when the proxy stops. aiohttp may wait twice as long."""
 
@@ -110,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pyodide", metavar="DIR", help="directory with a Pyodide distribution to serve")
     parser.add_argument(
         "--no-demo", dest="demo", action="store_const", const=False, help="serve no demo page and services"
+    )
+    for name, whom in FOREIGN.items():
+        parser.add_argument(
+            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {whom}"
+        )
+    parser.add_argument(
+        "--websockify-targets",
+        metavar="FILE",
+        help="targets for /websockify?token=NAME: lines name: host:port",
     )
     parser.add_argument("--verbose", action="store_true", help="log requests and connections")
     return parser

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pynet_browser.proxy import addresses
+from pynet_browser.proxy.compat.targets import parse_targets
 from pynet_browser.proxy.policy import Rule
 
 __all__ = ["Config", "ConfigError", "Limits"]
@@ -44,6 +45,8 @@ class Limits:
         buffered_per_session: data held for one session that its page or its peers have not taken.
         buffered_total: the same for all sessions.
         message_bytes: one message of a page.
+        posix_message_bytes: one message of a program with Emscripten's POSIX sockets, which has all that it
+            sends in one call in it.
     """
 
     sessions: int = 256
@@ -59,6 +62,7 @@ class Limits:
     buffered_per_session: int = 64 * MIB
     buffered_total: int = 512 * MIB
     message_bytes: int = MIB
+    posix_message_bytes: int = 16 * MIB
 
     def __post_init__(self) -> None:
         _require_positive(self, [limit.name for limit in fields(self)])
@@ -84,6 +88,10 @@ class Config:
         drain: how long open sockets may go on when the proxy is told to stop; 0 ends them at once.
         pyodide: directory with a Pyodide distribution to serve; None looks for the one of a checkout.
         demo: whether to serve the demo and its built-in services.
+        websockify: whether to serve clients of websockify.
+        websockify_targets: file of targets they may name: lines ``name: host:port``.
+        wisp: whether to serve clients of Wisp.
+        posix: whether to serve programs with Emscripten's POSIX sockets.
         limits: see ``Limits``.
 
     Raises:
@@ -105,6 +113,10 @@ class Config:
     drain: float = 5.0
     pyodide: Path | None = None
     demo: bool = True
+    websockify: bool = True
+    websockify_targets: Path | None = None
+    wisp: bool = True
+    posix: bool = True
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -215,6 +227,15 @@ def _directory(value: object) -> Path:
     return path
 
 
+def _targets_file(value: object) -> Path:
+    path = Path(_text(value)).expanduser()
+    try:
+        parse_targets(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return path
+
+
 _Readers = Mapping[str, Callable[[object], Any]]
 
 _READERS: _Readers = {
@@ -234,6 +255,10 @@ _READERS: _Readers = {
     "drain": _seconds,
     "pyodide": _directory,
     "demo": _flag,
+    "websockify": _flag,
+    "websockify_targets": _targets_file,
+    "wisp": _flag,
+    "posix": _flag,
 }
 _LIMIT_READERS: _Readers = dict.fromkeys((limit.name for limit in fields(Limits)), _integer)
 

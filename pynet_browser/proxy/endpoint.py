@@ -8,15 +8,24 @@ import errno
 import os
 import socket as host_socket
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.proxy.limits import Pace
+from pynet_browser.proxy.policy import Policy
+from pynet_browser.window import Budget
 from pynet_browser.wire import Address, Associate, Bind, Frame, Listen, Option
 
-if TYPE_CHECKING:
-    from pynet_browser.proxy.session import Session
-
-__all__ = ["Endpoint", "Request", "host_error", "open_socket", "reason", "watching_loop", "wire_address"]
+__all__ = [
+    "Endpoint",
+    "EndpointOwner",
+    "Request",
+    "host_error",
+    "open_socket",
+    "reason",
+    "watching_loop",
+    "wire_address",
+]
 
 Request: TypeAlias = Bind | Listen | Associate | Option
 """What is asked about one socket."""
@@ -38,7 +47,7 @@ class Endpoint(abc.ABC):
     NOUN: ClassVar[str]
     _HANDLERS: ClassVar[Mapping[type[Frame], Callable[[Any, Any], None]]]
 
-    def __init__(self, session: Session, id_: int, family: int) -> None:
+    def __init__(self, session: EndpointOwner, id_: int, family: int) -> None:
         self.id = id_
         self.family = family
         self._session = session
@@ -73,6 +82,47 @@ class Endpoint(abc.ABC):
     @abc.abstractmethod
     def go_on(self) -> None:
         """There is room in the session again."""
+
+
+class EndpointOwner(Protocol):
+    """What sockets of every kind ask of whom they belong to: an ``Owner`` that takes frames.
+
+    Attributes:
+        budget: what the windows of its sockets may grow by.
+        busy: seconds that half a window takes at most where it holds the client back.
+        peer_window: credit that the client grants each new socket.
+    """
+
+    name: str
+    policy: Policy
+    scratch: memoryview
+    sent_datagrams: Pace
+    heard_datagrams: Pace
+    budget: Budget
+    busy: float
+    peer_window: int
+
+    @property
+    def room(self) -> int:
+        """Bytes that sockets may still pass on."""
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame about a socket or a request."""
+
+    def send_data(self, socket: int, data: memoryview) -> None:
+        """Send bytes of a socket; they are copied."""
+
+    def hold(self, size: int) -> bool:
+        """A host does not take data as fast as it comes; false if no more may be held."""
+
+    def released(self, size: int) -> None:
+        """What was held has gone out."""
+
+    def pause(self, socket: Endpoint, /) -> None:
+        """Tell ``socket`` when there is room again."""
+
+    def forget(self, socket: Endpoint, /) -> None:
+        """A socket is closed."""
 
 
 def open_socket(family: int, kind: host_socket.SocketKind) -> host_socket.socket:

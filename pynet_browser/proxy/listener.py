@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.proxy.binding import bind
+from pynet_browser.proxy.binding import bind, check_listening
 from pynet_browser.proxy.endpoint import (
     Endpoint,
     Request,
@@ -48,6 +48,7 @@ class Listener(Endpoint):
 
     NOUN = "stream socket without a connection"
 
+    _session: Session
     _loop: asyncio.AbstractEventLoop
 
     def __init__(self, session: Session, frame: Open) -> None:
@@ -93,7 +94,7 @@ class Listener(Endpoint):
     def _listen(self, backlog: int) -> None:
         self._loop = watching_loop()
         if self._bound:
-            self._check_address()
+            check_listening(self._socket, self._session.policy, any_port=self._any_port)
         else:
             self._bind("", ANY_PORT, to_listen=True)
         self._socket.listen(min(backlog, host_socket.SOMAXCONN))
@@ -105,14 +106,6 @@ class Listener(Endpoint):
         self._credit.credit += backlog - self._backlog
         self._backlog = backlog
         self.go_on()
-
-    def _check_address(self) -> None:
-        host, port = self._socket.getsockname()[:2]
-        decision = self._session.policy.decide_listen("tcp", host, port)
-        if not decision.allowed and self._any_port:  # which one it was does not matter
-            decision = self._session.policy.decide_listen("tcp", host, ANY_PORT)
-        if not decision.allowed:
-            raise PermissionError(errno.EACCES, decision.reason)
 
     def connecting(self) -> tuple[HostSocket, host_socket.socket]:
         """What takes its place to connect, and the socket of the host that it shall connect.

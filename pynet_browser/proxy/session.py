@@ -12,8 +12,8 @@ from pynet_browser.errors import ProtocolError
 from pynet_browser.link import Link
 from pynet_browser.proxy.carriage import Carriage
 from pynet_browser.proxy.endpoint import Endpoint, Request, reason
-from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.listener import Listener
+from pynet_browser.proxy.owner import Owner
 from pynet_browser.proxy.requests import Requests
 from pynet_browser.proxy.tcp import HostSocket
 from pynet_browser.proxy.udp import DatagramSocket
@@ -57,23 +57,20 @@ STILLBORN_MAX = 1024
 """Ids of sockets that could not be opened, remembered while the page may not have heard of it."""
 
 
-class Session:
+class Session(Owner[Endpoint]):
     """One page's session.
 
     Attributes:
-        name: what it is called, also in logs.
         key: the secret without which it cannot be resumed.
         link: its numbered messages.
         carriage: what carries them.
+        budget: what the windows of its sockets may grow by.
         busy: seconds that half a window takes at most where it holds the page back.
         peer_window: credit that the page grants each new socket.
-        policy: what it may reach, and where it may listen.
-        scratch: where sockets read into; what is read is taken out before another reads.
-        sent_datagrams, heard_datagrams: how fast they may go, each way.
     """
 
     def __init__(self, name: str, key: str, sessions: Sessions, peer_window: int, peer_replay: int) -> None:
-        self.name = name
+        super().__init__(name, sessions)
         self.key = key
         self.peer_window = peer_window
         self.budget = Budget(WINDOW_BUDGET)
@@ -81,20 +78,10 @@ class Session:
         self.link = Link()
         self.link.peer_replay = peer_replay
         self.carriage = Carriage(self, sessions.config.grace)
-        self.policy = sessions.policy
-        self.scratch = sessions.scratch
-        self._sessions = sessions
-        self._sockets: dict[int, Endpoint] = {}
         self._newest_socket = 0
         self._newest_own_socket = 0
         self._stillborn: deque[int] = deque(maxlen=STILLBORN_MAX)
-        self._paused: set[Endpoint] = set()
-        self._held = 0  # what came from the page and hosts have not taken
-        self._accounted = 0
         limits = sessions.config.limits
-        self._pace = Pace(limits.connects_per_second, limits.connect_burst)
-        self.sent_datagrams = Pace(limits.datagrams_per_second, limits.datagram_burst)
-        self.heard_datagrams = Pace(limits.datagrams_per_second, limits.datagram_burst)
         self._requests = Requests(self, sessions.resolver, limits.resolves_per_session)
 
     def end(self, goodbye: Goaway | None = None) -> None:
@@ -165,6 +152,11 @@ class Session:
     # ── How much ───────────────────────────────────────────────────────────────────────────────────
 
     @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.carriage.over
+
+    @property
     def buffered(self) -> int:
         """Bytes held for this session in all."""
         return self.link.buffered + self._held
@@ -179,86 +171,16 @@ class Session:
         """Bytes that sockets may still pass on to the page.
 
         There is none when the carrier is behind, when the page acknowledges too little, or when all pages
-        together do. A session that holds less than its share goes on even then, so that none can starve the
-        others.
+        together do.
         """
-        if self._sessions.full and self.buffered > self._sessions.share:
-            return 0
-        return min(self.link.room, self.carriage.ahead - self.link.unsent)
-
-    def pause(self, socket: Endpoint) -> None:
-        """Tell ``socket`` when there is room again."""
-        self._paused.add(socket)
-
-    def hold(self, size: int) -> bool:
-        """Somebody does not take data as fast as it comes; false if no more may be held."""
-        self._held += size
-        self._account()
-        if self.buffered > self._sessions.config.limits.buffered_per_session:
-            return False
-        return not self._sessions.full or self.buffered <= self._sessions.share
-
-    def released(self, size: int) -> None:
-        """What was held has gone out."""
-        self._held -= size
-        self.taken()
-
-    def taken(self) -> None:
-        """Messages were taken to be sent, or have arrived: there may be room."""
-        self._account()
-        self._room_changed()
-
-    def _account(self) -> None:
-        buffered = 0 if self.carriage.over else self.buffered
-        change, self._accounted = buffered - self._accounted, buffered
-        if change:
-            self._sessions.account(change)
-
-    def _room_changed(self) -> None:
-        if self._paused and self.room > 0:
-            self.go_on()
-
-    def go_on(self) -> None:
-        """Let the sockets that wait for room try again."""
-        sockets, self._paused = self._paused, set()
-        for socket in sockets:
-            socket.go_on()
+        return 0 if self.starved else min(self.link.room, self.carriage.ahead - self.link.unsent)
 
     # ── Sockets ────────────────────────────────────────────────────────────────────────────────────
-
-    def socket(self, id_: int) -> Endpoint | None:
-        """The socket of that id, if there is one."""
-        return self._sockets.get(id_)
 
     def new_id(self) -> int:
         """An id for a connection that came in."""
         self._newest_own_socket += 2
         return self._newest_own_socket
-
-    def keep(self, socket: Endpoint) -> None:
-        """There is one socket more; nothing has said that there must not be."""
-        self._sockets[socket.id] = socket
-        self._sessions.sockets += 1
-
-    def forget(self, socket: Endpoint) -> None:
-        """A socket is closed."""
-        if self._sockets.pop(socket.id, None):
-            self._sessions.sockets -= 1
-        self._paused.discard(socket)
-
-    @property
-    def refusal(self) -> tuple[str, str] | None:
-        """Why there may be no more sockets now: an errno's name and a sentence."""
-        limits = self._sessions.config.limits
-        if len(self._sockets) >= limits.sockets_per_session:
-            return "EMFILE", self._too_many(len(self._sockets), "sockets_per_session")
-        if self._sessions.sockets >= limits.sockets:
-            return "ENFILE", self._too_many(self._sessions.sockets, "sockets")
-        return None
-
-    @staticmethod
-    def _too_many(count: int, limit: str) -> str:
-        return f"{count} sockets are open, the most that the proxy allows (limits.{limit})"
 
     def _claim(self, id_: int) -> None:
         """The page names a new socket.
@@ -300,7 +222,7 @@ class Session:
     def _dial(self, socket: HostSocket, target: Connect, bound: host_socket.socket | None = None) -> None:
         longest = self._sessions.config.connect_timeout
         timeout = min(target.timeout / 1000 or longest, longest)
-        socket.dial(target, self._sessions.resolver, timeout, self._pace.delay(time.monotonic()), bound)
+        socket.dial(target, self._sessions.resolver, timeout, self.connects.delay(time.monotonic()), bound)
 
     def _to_socket(self, frame: Frame) -> None:
         # Frames for an id that is gone crossed its end on the way.

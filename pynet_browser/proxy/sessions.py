@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import secrets
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from pynet_browser import __version__
 from pynet_browser.errors import ProtocolError
@@ -18,6 +19,9 @@ from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.tcp import READ_MAX
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import VERSION, Goaway, Hello, Welcome, encode_frame, encode_message
+
+if TYPE_CHECKING:
+    from pynet_browser.proxy.compat.client import Client
 
 __all__ = ["GreetingError", "Sessions"]
 
@@ -40,7 +44,7 @@ class GreetingError(Exception):
 
 
 class Sessions:
-    """The sessions that exist, and what they use together."""
+    """The sessions and the foreign clients that exist, and what they use together."""
 
     def __init__(self, config: Config, policy: Policy, resolver: Resolver) -> None:
         self.config = config
@@ -55,11 +59,12 @@ class Sessions:
         self.scratch = memoryview(bytearray(READ_MAX))
         """Where sockets read into, one at a time."""
         self._sessions: dict[str, Session] = {}
+        self._clients: set[Client[Any]] = set()
         self._unauthenticated = 0
         self._draining = False
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._sessions) + len(self._clients)
 
     def __iter__(self) -> Iterator[Session]:
         return iter(self._sessions.values())
@@ -74,8 +79,8 @@ class Sessions:
         was_full = self.full
         self.buffered += change
         if was_full and not self.full:
-            for session in list(self):
-                session.go_on()
+            for owner in (*self._sessions.values(), *self._clients):
+                owner.go_on()
 
     @contextlib.contextmanager
     def unauthenticated(self) -> Iterator[None]:
@@ -139,13 +144,29 @@ class Sessions:
         )
         return encode_message(0, session.link.received, [encode_frame(welcome)])
 
-    def _created(self, hello: Hello) -> Session:
+    def check_room(self) -> None:
+        """Whether one more may come.
+
+        Raises:
+            GreetingError: there is no room.
+        """
         if self._draining:
             raise GreetingError("busy", "the proxy is stopping")
-        if len(self._sessions) >= self.config.limits.sessions:
+        if len(self) >= self.config.limits.sessions:
             raise GreetingError(
-                "busy", f"the proxy has {len(self._sessions)} sessions, the most it allows (limits.sessions)"
+                "busy", f"the proxy has {len(self)} sessions, the most it allows (limits.sessions)"
             )
+
+    def enter(self, client: Client[Any]) -> None:
+        """A foreign client has come; there is room."""
+        self._clients.add(client)
+
+    def leave(self, client: Client[Any]) -> None:
+        """A foreign client is gone."""
+        self._clients.discard(client)
+
+    def _created(self, hello: Hello) -> Session:
+        self.check_room()
         session = Session(secrets.token_hex(8), secrets.token_urlsafe(24), self, hello.window, hello.replay)
         self._sessions[session.name] = session
         return session
@@ -167,10 +188,10 @@ class Sessions:
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost if every session ended now."""
-        return all(session.idle for session in self)
+        return all(owner.idle for owner in (*self._sessions.values(), *self._clients))
 
     def drain(self) -> None:
-        """Let no new session begin, and tell every page that the proxy will stop."""
+        """Let no new session begin, and tell every page that the proxy will stop; others cannot be told."""
         self._draining = True
         notice = encode_message(0, 0, [encode_frame(Goaway(0, "drain", "the proxy is about to stop"))])
         for session in self:
@@ -186,4 +207,5 @@ class Sessions:
         sessions = list(self)
         for session in sessions:
             session.end(Goaway(0, "shutdown", "the proxy was stopped"))
-        await asyncio.gather(*(session.carriage.ended() for session in sessions))
+        stopping = [client.stop() for client in self._clients]
+        await asyncio.gather(*(session.carriage.ended() for session in sessions), *stopping)

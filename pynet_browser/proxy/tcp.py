@@ -10,10 +10,18 @@ import socket as host_socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.proxy.endpoint import Endpoint, Request, host_error, open_socket, reason, wire_address
+from pynet_browser.proxy.endpoint import (
+    Endpoint,
+    EndpointOwner,
+    Request,
+    host_error,
+    open_socket,
+    reason,
+    wire_address,
+)
 from pynet_browser.proxy.options import set_option, window_size
 from pynet_browser.proxy.resolver import DialError, Resolver
 from pynet_browser.window import ReceiveWindow, SendWindow
@@ -31,9 +39,6 @@ from pynet_browser.wire import (
     Shutdown,
     Window,
 )
-
-if TYPE_CHECKING:
-    from pynet_browser.proxy.session import Session
 
 __all__ = ["READ_MAX", "HostSocket"]
 
@@ -83,7 +88,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, session: Session, id_: int, family: int) -> None:
+    def __init__(self, session: EndpointOwner, id_: int, family: int) -> None:
         super().__init__(session, id_, family)
         self._target: Connect | None = None
         self._where = ""

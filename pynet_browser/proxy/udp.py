@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import socket as host_socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar
 
 from pynet_browser.proxy import addresses
-from pynet_browser.proxy.binding import ANY_ADDRESS, LOOPBACK, bind
+from pynet_browser.proxy.binding import ANY_ADDRESS, bind
 from pynet_browser.proxy.endpoint import (
     Endpoint,
+    EndpointOwner,
     Request,
     host_error,
     open_socket,
@@ -24,6 +24,7 @@ from pynet_browser.proxy.endpoint import (
 )
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.options import JOINING, set_option
+from pynet_browser.proxy.peers import Peer, Peers
 from pynet_browser.proxy.policy import ANY_PORT
 from pynet_browser.wire import (
     Address,
@@ -43,9 +44,6 @@ from pynet_browser.wire import (
     Reset,
 )
 
-if TYPE_CHECKING:
-    from pynet_browser.proxy.session import Session
-
 __all__ = ["DATAGRAM_MAX", "DatagramSocket"]
 
 log = logging.getLogger(__name__)
@@ -56,12 +54,6 @@ DATAGRAM_MAX = 65507
 DATAGRAMS_AT_ONCE = 64
 """Most datagrams read before others have their turn."""
 
-PEERS_MAX = 1024
-"""Peers that a socket remembers: those it sent to or heard last."""
-
-PEER_BYTES = 512
-"""What remembering a peer counts for among what is held for its session."""
-
 FAULTS_PER_SECOND = 10
 """Faults that a page is told of, so that many small datagrams are not answered by as many sentences."""
 
@@ -71,39 +63,19 @@ QUIET = 0.1
 COUNT_MAX = (1 << 32) - 1
 
 
-class Peer(NamedTuple):
-    """Somebody that a socket exchanges datagrams with.
-
-    Attributes:
-        name: as the host's system has it.
-        address: as the page has it.
-        refusal: why nothing may be sent there; empty if it may.
-    """
-
-    name: tuple[Any, ...]
-    address: Address
-    refusal: str
-
-
 class DatagramSocket(Endpoint):
     """One UDP socket of a page.
 
     Nothing waits here: a datagram that cannot be passed on at once is thrown away, and counted.
-
-    Who is heard depends on the port. Where the rules let pages listen it is everybody, or everybody on this
-    machine if that is all they allow; elsewhere those to whom the page has sent, as behind a router that
-    translates addresses. Whoever was heard may be answered.
     """
 
     NOUN = "datagram socket"
 
-    def __init__(self, session: Session, frame: Open) -> None:
+    def __init__(self, session: EndpointOwner, frame: Open) -> None:
         super().__init__(session, frame.socket, frame.family)
         self._loop = watching_loop()
         self._socket = open_socket(frame.family, host_socket.SOCK_DGRAM)
-        self._hears: Literal["unbound", "known", "machine", "everybody"] = "unbound"
-        self._peers: dict[tuple[str, int], Peer] = {}
-        self._associate: Peer | None = None
+        self._peers = Peers(session, self._socket)
         self._faults = Pace(FAULTS_PER_SECOND, FAULTS_PER_SECOND)
         self._dropped = 0
         self._telling: asyncio.TimerHandle | None = None
@@ -134,29 +106,11 @@ class DatagramSocket(Endpoint):
         if self._local.port:
             raise host_error(errno.EINVAL)
         bind(self._socket, self._session.policy, address, port)
-        self._know_port()
-
-    def _know_port(self) -> None:
-        """It has a port now, which decides who is heard."""
-        _, host, port = self._local
-        decide = self._session.policy.decide_listen
-        if decide("udp", host, port).allowed:
-            self._hears = "everybody"
-        elif host in LOOPBACK and decide("udp", LOOPBACK[host], port).allowed:
-            self._hears = "machine"
-        else:
-            self._hears = "known"
-        log.info("session %s: UDP on %s port %d hears %s", self._session.name, host, port, self._hears)
+        self._peers.know_port()
 
     def _connect(self, request: Associate, address: str) -> Peer:
         named = addresses.canonical(request.host) if request.host else None
-        peer = self._peer(address or ANY_ADDRESS[self._socket.family], request.port, named)
-        if peer.refusal:
-            raise PermissionError(errno.EACCES, peer.refusal)
-        self._socket.connect(peer.name)
-        self._associate = peer
-        self._know_port()
-        return peer
+        return self._peers.connect(address or ANY_ADDRESS[self._socket.family], request.port, named)
 
     def _set_option(self, request: Option) -> None:
         if request.name in JOINING and request.values:
@@ -180,78 +134,11 @@ class DatagramSocket(Endpoint):
         if self._telling:
             self._telling.cancel()
         self._socket.close()
-        self._session.released(PEER_BYTES * len(self._peers))
+        self._peers.forget()
         self._session.forget(self)
 
     def go_on(self) -> None:
         """It never waits."""
-
-    # ── Peers ──────────────────────────────────────────────────────────────────────────────────────
-
-    def _peer(self, address: str, port: int, host: str | None = None) -> Peer:
-        """A peer that the page has named, perhaps as ``host``.
-
-        Raises:
-            OSError: it is no address of this socket's family.
-        """
-        address = self._canonical(address)
-        decision = self._session.policy.decide("udp", host or address, address, port)
-        name = (LOOPBACK.get(address, address), port)  # where it will answer from
-        return Peer(name, Address(self.family, *name), decision.reason)
-
-    def _canonical(self, address: str) -> str:
-        """An address as the system spells it."""
-        family = self._socket.family
-        try:
-            return host_socket.inet_ntop(family, host_socket.inet_pton(family, address))
-        except (OSError, ValueError) as error:
-            other = addresses.literal(address)
-            raise host_error(errno.EAFNOSUPPORT if other else errno.EINVAL) from error
-
-    def _remember(self, peer: Peer) -> Peer:
-        """Keep a peer, as the latest, and perhaps forget another."""
-        key = peer.name[:2]
-        if self._peers.pop(key, None) is None:
-            may_hold = self._session.hold(PEER_BYTES)
-            if self._peers and (len(self._peers) >= PEERS_MAX or not may_hold):
-                del self._peers[next(iter(self._peers))]
-                self._session.released(PEER_BYTES)
-        self._peers[key] = peer
-        return peer
-
-    def _destination(self, address: Address) -> Peer:
-        """Where a datagram of the page goes.
-
-        Raises:
-            OSError: nowhere.
-        """
-        if self._associate and address == self._associate.address:
-            return self._associate
-        known = self._peers.get(address[1:])
-        if known is None:  # or it was spelled otherwise
-            peer = self._peer(address.host, address.port)
-            known = self._peers.get(peer.name[:2], peer)
-        self._remember(known)
-        if known.refusal:
-            raise PermissionError(errno.EACCES, known.refusal)
-        return known
-
-    def _source(self, name: tuple[Any, ...]) -> Peer | None:
-        """Where a datagram came from, if it may be heard."""
-        key = name[:2]
-        if self._associate:
-            return self._associate if self._associate.name[:2] == key else None
-        known = self._peers.get(key)
-        if known is None or known.refusal:
-            if not self._hears_strangers(name[0]):
-                return None
-            known = Peer(name, wire_address(name), "")
-        return self._remember(known)
-
-    def _hears_strangers(self, host: str) -> bool:
-        if self._hears == "machine":
-            return addresses.reached(ipaddress.ip_address(host))[0].is_loopback
-        return self._hears == "everybody"
 
     # ── Datagrams ──────────────────────────────────────────────────────────────────────────────────
 
@@ -262,12 +149,11 @@ class DatagramSocket(Endpoint):
         try:
             if len(frame.data) > DATAGRAM_MAX:
                 raise host_error(errno.EMSGSIZE)
-            self._transmit(frame.data, self._destination(frame.address))
+            self._transmit(frame.data, self._peers.destination(frame.address))
         except OSError as error:
             self._fault(error)
         else:
-            if self._hears == "unbound":
-                self._know_port()
+            self._peers.sent()
 
     def _transmit(self, data: Buffer, peer: Peer) -> None:
         try:
@@ -285,7 +171,7 @@ class DatagramSocket(Endpoint):
             self._drop()
 
     def _hand_over(self, data: Buffer, peer: Peer) -> None:
-        if peer is self._associate:
+        if peer is self._peers.associate:
             self._socket.send(data)  # BSD wants no address where there is an associate
         else:
             self._socket.sendto(data, peer.name)
@@ -310,7 +196,7 @@ class DatagramSocket(Endpoint):
         self._loop.add_reader(self._socket, self._readable)
 
     def _heard(self, size: int, name: tuple[Any, ...]) -> None:
-        source = self._source(name)
+        source = self._peers.source(name)
         if source is None:
             return
         session = self._session

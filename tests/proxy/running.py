@@ -31,6 +31,7 @@ class RunningProxy:
 
     Attributes:
         address: its host and port.
+        base: what its WebSockets' addresses begin with.
         url: what a page connects to.
         sessions: its sessions, to look at.
         relays: the requests it makes for pages.
@@ -41,7 +42,8 @@ class RunningProxy:
         self.sessions: Sessions = app[SESSIONS]
         self.relays: Relays = app[RELAYS]
         self.address: tuple[str, int] = runner.addresses[0]
-        self.url = f"ws://127.0.0.1:{self.address[1]}/pynet"
+        self.base = f"ws://127.0.0.1:{self.address[1]}"
+        self.url = f"{self.base}/pynet"
 
     def page(self, **options: Any) -> Page:
         """A page that knows the token; use it with ``async with``."""
@@ -61,7 +63,8 @@ async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIt
         options: of ``Config``.
     """
     before = asyncio.all_tasks()
-    config = Config(token=TOKEN, demo=False, limits=limits or Limits(), **options)
+    values: dict[str, Any] = {"token": TOKEN, "demo": False, "limits": limits or Limits()} | options
+    config = Config(**values)
     app = create_app(config)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()

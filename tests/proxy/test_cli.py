@@ -194,3 +194,31 @@ async def test_a_file_configures_it(tmp_path):
     async with running("--config", str(file)) as proxy, aiohttp.ClientSession() as session:
         assert proxy.token == "from-file"
         assert (await session.get(f"{proxy.url}/demo/services.json")).status == 404
+
+
+async def test_foreign_clients_can_be_switched_off_and_targets_named(tmp_path):
+    targets = tmp_path / "targets"
+    targets.write_text("desk: 127.0.0.1:9\n")
+    arguments = ["--no-wisp", "--no-posix", "--websockify-targets", str(targets)]
+    async with running("--no-demo", *arguments) as proxy, aiohttp.ClientSession() as session:
+        statuses = [
+            (await session.get(f"{proxy.url}{path}")).status
+            for path in ("/wisp/", "/posix", "/websockify", f"/websockify/{proxy.token}?token=other")
+        ]
+        assert statuses == [404, 404, 403, 404]
+        socket = await session.ws_connect(f"{proxy.url}/websockify/{proxy.token}?token=desk")
+        assert (await socket.receive()).data == 1011
+    async with running("--no-demo", "--no-websockify") as proxy, aiohttp.ClientSession() as session:
+        assert (await session.get(f"{proxy.url}/websockify/h/1?token={proxy.token}")).status == 404
+        socket = await session.ws_connect(f"{proxy.url}/wisp/{proxy.token}/")
+        assert await socket.receive_bytes() == b"\x03\0\0\0\0\x80\0\0\0"
+        await socket.close()
+
+
+def test_a_file_of_targets_must_be_one(tmp_path):
+    targets = tmp_path / "targets"
+    assert "No such file" in failing("--websockify-targets", str(targets))[1]
+    targets.write_text("desk")
+    status, complaint = failing("--websockify-targets", str(targets))
+    assert status == 2
+    assert "line 1 is not `name: host:port`" in complaint

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from pynet_browser.proxy.config import Limits
+from pynet_browser.proxy.peers import PEER_BYTES
 from pynet_browser.proxy.policy import Rule
-from pynet_browser.proxy.udp import PEER_BYTES
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import MESSAGE_HEADER, Connect, Datagram, Goaway, Listen
 from tests.peers import Source, pattern

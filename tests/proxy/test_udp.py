@@ -221,7 +221,7 @@ async def test_a_socket_that_was_never_bound_hears_strangers_where_any_port_may_
 
 
 async def test_only_so_many_peers_are_remembered(page, host, monkeypatch):
-    monkeypatch.setattr("pynet_browser.proxy.udp.PEERS_MAX", 2)
+    monkeypatch.setattr("pynet_browser.proxy.peers.PEERS_MAX", 2)
     socket, address = await introduced(page, host)
     with UdpHost() as second, UdpHost() as third:
         socket.send(b"hello", *second.address)

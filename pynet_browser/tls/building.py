@@ -45,7 +45,8 @@ def built(settings: Settings, connection_of: Callable[[Any], Any]) -> Any:
         context.set_max_proto_version(LIMITLESS.get(settings.maximum_version, settings.maximum_version))
         context.set_cipher_list(settings.ciphers.encode())
         context.set_tls13_ciphersuites(settings.ciphersuites.encode())
-        context.set_session_id(SESSION_ID_CONTEXT)
+        if settings.psk_server_callback is None:  # sessions made of shared keys belong to no context
+            context.set_session_id(SESSION_ID_CONTEXT)
         _verify(context, settings)
         for identity in settings.identities:
             context.use_certificate(identity.certificate)
@@ -74,6 +75,8 @@ def _verify(context: Any, settings: Settings) -> None:
         mode = used.ssl.VERIFY_PEER
     if settings.verify_mode == ssl.CERT_REQUIRED:
         mode |= used.ssl.VERIFY_FAIL_IF_NO_PEER_CERT
+    if settings.post_handshake_auth and mode:
+        mode |= used.lib.SSL_VERIFY_POST_HANDSHAKE  # a server asks later
     context.set_verify(mode, None)
     parameters = used.lib.SSL_CTX_get0_param(context._context)
     used.lib.X509_VERIFY_PARAM_set_flags(parameters, settings.verify_flags)

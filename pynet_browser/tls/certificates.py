@@ -62,8 +62,10 @@ class Certificate:
         return decoded(self.__dict__["_der"])
 
     def __repr__(self) -> str:
-        subject = ", ".join(f"{key}={value}" for part in self._info["subject"] for key, value in part)
-        return f"<{type(self).__module__}.{type(self).__qualname__} '{subject}'>"
+        from cryptography import x509
+
+        subject = x509.load_der_x509_certificate(self.__dict__["_der"]).subject.rfc4514_string()
+        return f"<_ssl.{type(self).__name__} '{subject}'>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.__dict__["_der"] == other.__dict__["_der"]
@@ -142,12 +144,12 @@ def _extensions(certificate: x509.Certificate) -> dict[str, Any]:
     from cryptography import x509
 
     told: dict[str, Any] = {}
-    try:
-        extensions = certificate.extensions
-    except (ValueError, x509.DuplicateExtension):
-        return told  # not as RFC 5280 has them
-    for extension in extensions:
-        value = extension.value
+    kinds = (x509.SubjectAlternativeName, x509.AuthorityInformationAccess, x509.CRLDistributionPoints)
+    for kind in kinds:
+        try:
+            value = certificate.extensions.get_extension_for_class(kind).value
+        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+            continue  # not there, or not as RFC 5280 has it
         if isinstance(value, x509.SubjectAlternativeName):
             told["subjectAltName"] = tuple(_general_name(each) for each in value)
         elif isinstance(value, x509.AuthorityInformationAccess):

@@ -18,6 +18,7 @@ from pynet_browser.tls.ciphers import shared
 from pynet_browser.tls.engine import engine
 from pynet_browser.tls.errors import of_queue, translated
 from pynet_browser.tls.hello import ClientHello
+from pynet_browser.tls.messages import told
 from pynet_browser.tls.records import Records
 from pynet_browser.tls.session import SSLSession
 
@@ -94,6 +95,7 @@ class Connection:
         self._accepted = 0
         self._established = False
         self._closing = False
+        self._began = False
         self._hello = ClientHello() if server_side else None
         if context._settings.post_handshake_auth:
             engine().lib.SSL_set_post_handshake_auth(self._openssl._ssl, 1)
@@ -134,6 +136,9 @@ class Connection:
             ssl.SSLError: there is no agreement.
         """
         self._channel.begin("handshake")
+        if not self._began:
+            self._began = True
+            self._count("accept" if self.server_side else "connect")
         self._attempt(self._openssl.do_handshake)
         self._succeeded()
         self._flush()
@@ -261,9 +266,15 @@ class Connection:
     def _succeeded(self) -> None:
         if not self._established:
             self._established = True
+            self._count("accept_good" if self.server_side else "connect_good")
+            if self.session_reused:
+                self._count("hits")
             self._hello = None if self._hello is None else self._hello.ended()
             for certificate in (self.get_verified_chain() or ())[-1:]:
                 self._context._settings.trust.note(certificate.public_bytes(2))
+
+    def _count(self, what: str) -> None:
+        self._context._settings.counted[what] += 1
 
     # ------------------------------------------------------------ what is known
 
@@ -375,7 +386,7 @@ class Connection:
     def show(self, sent: bool, version: int, kind: int, data: bytes) -> None:
         """Give a message to the program that asked to see them."""
         if (callback := self._context._settings.message_callback) is not None:
-            callback(self.owner, "write" if sent else "read", version, kind, data)
+            callback(self.owner, "write" if sent else "read", *told(version, kind, data), data)
 
 
 def connection_of(handle: Any) -> Connection | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from pynet_browser.tls.building import built
+from pynet_browser.tls.certificates import decoded, pem_blocks
 from pynet_browser.tls.ciphers import described
 from pynet_browser.tls.connection import connection_of
 from pynet_browser.tls.constants import HOST_FLAGS, LEGACY_VERSIONS, OPTIONS, PROTOCOLS, VERSIONS
@@ -108,10 +110,10 @@ class SSLContext:
     @options.setter
     def options(self, value: int) -> None:
         wanted = _integer(value)
-        if wanted < 0:
+        if wanted < 0 and sys.version_info < (3, 12):
             wanted &= 0xFFFFFFFF
-        if wanted >> 64:
-            raise OverflowError("int too big to convert")
+        if not 0 <= wanted < 1 << 64:
+            raise OverflowError("can't convert it to an unsigned 64-bit int")
         if wanted & ~self._settings.options & NO_VERSION:
             warnings.warn(
                 "ssl.OP_NO_SSL*/ssl.OP_NO_TLS* options are deprecated", DeprecationWarning, stacklevel=2
@@ -328,9 +330,9 @@ class SSLContext:
         self._settings.trust.add_roots()
         self._change()
 
-    def load_default_certs(self, purpose: Any = None) -> None:
+    def load_default_certs(self, purpose: Any = ssl.Purpose.SERVER_AUTH) -> None:
         """The same, for one purpose."""
-        if purpose is not None and not isinstance(purpose, vars(ssl)["_ASN1Object"]):
+        if not isinstance(purpose, vars(ssl)["_ASN1Object"]):
             raise TypeError(purpose)
         self.set_default_verify_paths()
 
@@ -342,10 +344,7 @@ class SSLContext:
             ssl.SSLError: they hold no certificate and key that belong together, or the password is wrong.
         """
         identity = load(certfile, keyfile, password)
-        kept = [
-            each for each in self._settings.identities if type(each.key.to_cryptography_key()) is not
-            type(identity.key.to_cryptography_key())
-        ]
+        kept = [each for each in self._settings.identities if type(each.key) is not type(identity.key)]
         self._try(identities=[*kept, identity])
 
     def set_ciphers(self, ciphers: str, /) -> None:
@@ -359,11 +358,11 @@ class SSLContext:
         try:
             self._try(ciphers=ciphers)
         except ssl.SSLError as wrong:
-            if wrong.reason == "NO_CIPHER_MATCH":
-                raise error(
-                    ssl.SSLError, ssl.SSLErrorNumber.SSL_ERROR_SSL, "No cipher can be selected."
-                ) from None
-            raise
+            if wrong.library != "SSL":
+                raise  # OpenSSL is not there
+            raise error(
+                ssl.SSLError, ssl.SSLErrorNumber.SSL_ERROR_SSL, "No cipher can be selected."
+            ) from None
 
     def get_ciphers(self) -> list[dict[str, Any]]:
         """What is offered, first choice first."""
@@ -388,9 +387,8 @@ class SSLContext:
             ssl.SSLError: it holds none.
         """
         name = os.fsdecode(path)
-        with Path(name).open("rb") as file:
-            if b"-----BEGIN" not in file.read():
-                raise of_queue([("PEM routines", "", "no start line")])
+        if not any("DH PARAMETERS" in label for label, _ in pem_blocks(Path(name).read_bytes())):
+            raise of_queue([("PEM routines", "", "no start line")])
         self._try(dh_file=name)
 
     def set_ecdh_curve(self, name: Any, /) -> None:
@@ -428,8 +426,6 @@ class SSLContext:
 
     def get_ca_certs(self, binary_form: bool = False) -> list[Any]:
         """Authorities it trusts, as far as they were loaded."""
-        from pynet_browser.tls.certificates import decoded
-
         found = self._settings.trust.authorities()
         return list(found) if binary_form else [decoded(der) for der in found]
 
@@ -438,8 +434,8 @@ class SSLContext:
         return self._settings.trust.statistics()
 
     def session_stats(self) -> dict[str, int]:
-        """Counters of the session cache, which OpenSSL's bindings do not tell: all are 0."""
-        return dict.fromkeys(COUNTERS, 0)
+        """What its connections did; of the session cache itself OpenSSL's bindings tell nothing."""
+        return {name: self._settings.counted[name] for name in COUNTERS}
 
     def _encode_hostname(self, hostname: str | bytes | None) -> str | None:
         if hostname is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ LIBRARIES = {
 }
 """OpenSSL's names for the parts of itself, and CPython's for the same."""
 
-ALERT_PREFIX = ("SSL/TLS_ALERT_", "SSLV3_ALERT_")
+RENAMED_ALERTS = re.compile("^(SSL/)?TLS_ALERT_")
 """OpenSSL 3.2 renamed the alerts that came with SSL 3; Python keeps their names."""
 
 HOSTNAME_MISMATCH = 62
@@ -121,7 +122,7 @@ def _last(entries: Any) -> tuple[str, str, str]:
     if not name or text.endswith(" lib"):  # a reason that every library has, and CPython has no name for
         return name, "", text
     reason = text.upper().replace(" ", "_").replace("-", "_")
-    return name, reason.replace(*ALERT_PREFIX), text
+    return name, RENAMED_ALERTS.sub("SSLV3_ALERT_", reason), text
 
 
 def _unverified(last: tuple[str, str, str], connection: Any, hostname: str | None) -> ssl.SSLError:

@@ -24,7 +24,7 @@ STRICT_SINCE = (3, 13)
 
 
 def create_default_context(
-    purpose: Any = None, *, cafile: Any = None, capath: Any = None, cadata: Any = None
+    purpose: Any = ssl.Purpose.SERVER_AUTH, *, cafile: Any = None, capath: Any = None, cadata: Any = None
 ) -> ssl.SSLContext:
     """A context with the best settings for a client (``Purpose.SERVER_AUTH``) or a server."""
     serves = _serves(purpose)
@@ -40,7 +40,7 @@ def create_unverified_context(
     *,
     cert_reqs: Any = 0,
     check_hostname: bool = False,
-    purpose: Any = None,
+    purpose: Any = ssl.Purpose.SERVER_AUTH,
     certfile: Any = None,
     keyfile: Any = None,
     cafile: Any = None,
@@ -70,8 +70,6 @@ def _serves(purpose: Any) -> bool:
         TypeError: it is no purpose.
         ValueError: it is another.
     """
-    if purpose is None:
-        return False
     if not isinstance(purpose, vars(ssl)["_ASN1Object"]):
         raise TypeError(purpose)
     for known in ssl.Purpose:
@@ -84,7 +82,7 @@ def _trust(context: Any, purpose: Any, cafile: Any, capath: Any, cadata: Any) ->
     if cafile or capath or cadata:
         context.load_verify_locations(cafile, capath, cadata)
     elif context.verify_mode != ssl.CERT_NONE:
-        context.load_default_certs(*(() if purpose is None else (purpose,)))
+        context.load_default_certs(purpose)
     if (path := os.environ.get("SSLKEYLOGFILE")) and not sys.flags.ignore_environment:
         context.keylog_filename = path
 

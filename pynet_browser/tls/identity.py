@@ -49,9 +49,9 @@ def load(certfile: Any, keyfile: Any, password: Any) -> Identity:
         key = _key(secret, password)
         scratch = used.ssl.Context(used.ssl.TLS_METHOD)
         scratch.set_cipher_list(b"ALL:@SECLEVEL=0")
-        scratch.use_certificate(first)
+        scratch.use_certificate(first.to_cryptography())
         try:
-            scratch.use_privatekey(key)
+            scratch.use_privatekey(key.to_cryptography_key())
             scratch.check_privatekey()
         except used.ssl.Error as wrong:
             raise of_queue(wrong.args[0]) from None
@@ -61,7 +61,9 @@ def load(certfile: Any, keyfile: Any, password: Any) -> Identity:
         raise _unreadable() from None
     finally:
         used.lib.ERR_clear_error()
-    return Identity(first, key, tuple(chain))
+    # pyOpenSSL's own objects are on their way out of its interface.
+    parts = (each.to_cryptography() for each in chain)
+    return Identity(first.to_cryptography(), key.to_cryptography_key(), tuple(parts))
 
 
 def _key(text: bytes, password: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pynet_browser.stdlib.patches import Patches
@@ -74,14 +74,8 @@ def _forget() -> None:
 
 def _lend(patches: Patches, ours: type) -> None:
     theirs = vars(ssl)[ours.__name__]
-    if any("__slots__" in vars(base) or base.__module__ == "_ssl" for base in theirs.__mro__[1:-1]) and (
-        theirs.__base__ is not SSLSocket.__base__
-    ):
-        replaced = True
-    else:
-        replaced = not theirs.__flags__ & HEAP_TYPE_OF_PYTHON or "__dict__" not in dir(theirs)
-    if replaced:
-        patches.set(ours, "__module__", "ssl")
+    if any(base.__module__ == C_MODULE.__name__ and _is_of_c(base) for base in theirs.__mro__):
+        patches.set(ours, "__module__", ssl.__name__)
         patches.set(ssl, ours.__name__, ours)
         if ours.__name__ in vars(C_MODULE):
             patches.set(C_MODULE, ours.__name__, ours)
@@ -91,8 +85,9 @@ def _lend(patches: Patches, ours: type) -> None:
             patches.set(theirs, name, value)
 
 
-HEAP_TYPE_OF_PYTHON = 1 << 9
-"""Py_TPFLAGS_HEAPTYPE"""
+def _is_of_c(owner: type) -> bool:
+    """Its instances have room for what C keeps in them, and are made by C alone."""
+    return "__dict__" not in vars(owner)
 
 
 def _set_numbers(patches: Patches) -> None:
@@ -104,14 +99,14 @@ def _set_numbers(patches: Patches) -> None:
     for title, kind, numbers in ENUMERATIONS:
         for name, value in numbers.items():
             patches.set(C_MODULE, name, value)
-        listed = {name: value for name, value in numbers.items() if name != "PROTOCOL_SSLv23"}
-        made = kind(title, listed, module="ssl")
-        if issubclass(made, enum.IntFlag):
-            made._boundary_ = enum.FlagBoundary.KEEP
-        patches.set(ssl, title, made)
-        for name, value in numbers.items():
-            patches.set(ssl, name, made(value))
+            patches.set(ssl, name, value)
+        patches.set(ssl, title, None)
+        prefix = next(iter(numbers)).partition("_")[0] + "_"
+        # The way that ssl itself makes them: members in the order of their values, put into the module.
+        kind._convert_(title, ssl.__name__, _starting(prefix), source=C_MODULE)
     method = vars(ssl)["_SSLMethod"]
+    method.PROTOCOL_SSLv23 = method.PROTOCOL_TLS
+    patches.set(ssl, "PROTOCOL_SSLv23", method.PROTOCOL_TLS)
     names = {value: name for name, value in method.__members__.items()}
     patches.set(ssl, "_PROTOCOL_NAMES", names)
     for module in (ssl, C_MODULE):
@@ -120,6 +115,10 @@ def _set_numbers(patches: Patches) -> None:
     patches.set(ssl, "_RESTRICTED_SERVER_CIPHERS", constants.DEFAULT_CIPHERS)
     patches.set(C_MODULE, "ENCODING_PEM", ENCODING_PEM)
     patches.set(C_MODULE, "ENCODING_DER", ENCODING_DER)
+
+
+def _starting(prefix: str) -> Callable[[str], bool]:
+    return lambda name: name.startswith(prefix) and name != "PROTOCOL_SSLv23"
 
 
 def _set_functions(patches: Patches, stub: bool) -> None:
@@ -152,11 +151,6 @@ def _mend(patches: Patches) -> None:
     patches.set(names, "__new__", lambda cls, oid: made(cls, *txt2obj(oid)))
     patches.set(names, "fromnid", classmethod(lambda cls, nid: made(cls, *nid2obj(nid))))
     patches.set(names, "fromname", classmethod(lambda cls, name: made(cls, *txt2obj(name, name=True))))
-    for purpose, told in (
-        (ssl.Purpose.SERVER_AUTH, (129, "serverAuth", "TLS Web Server Authentication")),
-        (ssl.Purpose.CLIENT_AUTH, (130, "clientAuth", "TLS Web Client Authentication")),
-    ):
-        del purpose, told
 
 
 def _sentence(self: ssl.SSLError) -> str:

@@ -6,6 +6,7 @@ where Python's contexts may be changed at any time. So each change has the next 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +36,7 @@ CIPHERSUITES = (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A certificate of our own: pyOpenSSL's objects.
+    """A certificate of our own: objects of cryptography's.
 
     Attributes:
         certificate: ours.
@@ -56,6 +57,7 @@ class Settings:
         protocol: one of ``PROTOCOLS``.
         trust: whose word is taken.
         identities: ours, one of each kind of key.
+        counted: what its connections did, by the names of ``SSLContext.session_stats``.
     """
 
     protocol: int
@@ -82,6 +84,7 @@ class Settings:
     psk_hint: bytes | None = None
     trust: Trust = field(default_factory=Trust)
     identities: list[Identity] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, protocol: int) -> Settings:

@@ -41,11 +41,12 @@ def built(settings: Settings, connection_of: Callable[[Any], Any]) -> Any:
         # CPython does not set it: one write takes all it is given.
         context.clear_mode(used.lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
         context.set_options(settings.options & 0xFFFFFFFFFFFFFFFF)
-        context.set_min_proto_version(LIMITLESS.get(settings.minimum_version, settings.minimum_version))
+        oldest = max(settings.minimum_version, VERSIONS["PROTO_TLSv1"])  # SSL 3 is in no OpenSSL of today
+        context.set_min_proto_version(LIMITLESS.get(settings.minimum_version, oldest))
         context.set_max_proto_version(LIMITLESS.get(settings.maximum_version, settings.maximum_version))
         context.set_cipher_list(settings.ciphers.encode())
         context.set_tls13_ciphersuites(settings.ciphersuites.encode())
-        if settings.psk_server_callback is None:  # sessions made of shared keys belong to no context
+        if settings.psk_server_callback is None and settings.psk_client_callback is None:  # sessions made of shared keys belong to no context
             context.set_session_id(SESSION_ID_CONTEXT)
         _verify(context, settings)
         for identity in settings.identities:

@@ -28,18 +28,28 @@ class SSLSession:
         """The one that pyOpenSSL has, of a context."""
         import ssl
 
+        used = engine()
+        pointer = openssl._session
+        buffer = used.ffi.new("unsigned char[]", used.lib.i2d_SSL_SESSION(pointer, used.ffi.NULL))
+        used.lib.i2d_SSL_SESSION(pointer, used.ffi.new("unsigned char **", buffer))
         made = object.__new__(ssl.SSLSession)
-        vars(made).update(_openssl=openssl, _context=context)
+        vars(made).update(_encoded=used.ffi.buffer(buffer)[:], _context=context)
         return made  # type: ignore[return-value]
+
+    def copy(self) -> Any:
+        """pyOpenSSL's session, for one connection: OpenSSL spoils it when that ends without close_notify."""
+        used = engine()
+        encoded: bytes = self.__dict__["_encoded"]
+        buffer = used.ffi.new("unsigned char[]", encoded)
+        start = used.ffi.new("const unsigned char **", buffer)
+        pointer = used.lib.d2i_SSL_SESSION(used.ffi.NULL, start, len(encoded))
+        made = used.ssl.Session.__new__(used.ssl.Session)
+        made._session = used.ffi.gc(pointer, used.lib.SSL_SESSION_free)
+        return made
 
     @cached_property
     def _fields(self) -> dict[int, bytes]:
-        used = engine()
-        pointer = self.__dict__["_openssl"]._session
-        buffer = used.ffi.new("unsigned char[]", used.lib.i2d_SSL_SESSION(pointer, used.ffi.NULL))
-        out = used.ffi.new("unsigned char **", buffer)
-        used.lib.i2d_SSL_SESSION(pointer, out)
-        _, body, _ = _element(used.ffi.buffer(buffer)[:])
+        _, body, _ = _element(self.__dict__["_encoded"])
         fields: dict[int, bytes] = {}
         octets = []
         while body:

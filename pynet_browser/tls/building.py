@@ -46,7 +46,9 @@ def built(settings: Settings, connection_of: Callable[[Any], Any]) -> Any:
         context.set_max_proto_version(LIMITLESS.get(settings.maximum_version, settings.maximum_version))
         context.set_cipher_list(settings.ciphers.encode())
         context.set_tls13_ciphersuites(settings.ciphersuites.encode())
-        if settings.psk_server_callback is None and settings.psk_client_callback is None:  # sessions made of shared keys belong to no context
+        if (
+            settings.psk_server_callback is None and settings.psk_client_callback is None
+        ):  # sessions made of shared keys belong to no context
             context.set_session_id(SESSION_ID_CONTEXT)
         _verify(context, settings)
         for identity in settings.identities:
@@ -214,12 +216,14 @@ def _shared_keys(raw: Any, settings: Settings) -> list[Any]:
 
 def unraisable(wrong: BaseException, where: object) -> None:
     """Tell of an exception that has no caller to go to."""
-    sys.unraisablehook(
-        SimpleNamespace(  # type: ignore[arg-type]
-            exc_type=type(wrong),
-            exc_value=wrong,
-            exc_traceback=wrong.__traceback__,
-            err_msg="Exception ignored in",
-            object=where,
-        )
-    ) if sys.unraisablehook is not sys.__unraisablehook__ else traceback.print_exception(wrong)
+    if sys.unraisablehook is sys.__unraisablehook__:  # takes no other argument than C's
+        traceback.print_exception(wrong)
+        return
+    told: Any = SimpleNamespace(
+        exc_type=type(wrong),
+        exc_value=wrong,
+        exc_traceback=wrong.__traceback__,
+        err_msg="Exception ignored in",
+        object=where,
+    )
+    sys.unraisablehook(told)

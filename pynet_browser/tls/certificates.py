@@ -8,7 +8,7 @@ import warnings
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pynet_browser.tls.engine import engine
 from pynet_browser.tls.identifiers import long_name
@@ -16,7 +16,16 @@ from pynet_browser.tls.identifiers import long_name
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["ENCODING_DER", "ENCODING_PEM", "Certificate", "decoded", "decoded_file", "der_blocks", "is_encoded", "pem_blocks"]
+__all__ = [
+    "ENCODING_DER",
+    "ENCODING_PEM",
+    "Certificate",
+    "decoded",
+    "decoded_file",
+    "der_blocks",
+    "is_encoded",
+    "pem_blocks",
+]
 
 ENCODING_PEM = 1
 ENCODING_DER = 2
@@ -30,27 +39,33 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s*?\n(.*?)-----END \1-----", r
 
 
 class Certificate:
-    """One certificate of a chain, as ``_ssl.Certificate``: told apart by what it says."""
+    """One certificate of a chain, as ``_ssl.Certificate``: told apart by what it says.
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> Certificate:
+    Attributes:
+        der: its encoding.
+    """
+
+    der: bytes
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
+        """Only connections make them."""
         raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
 
     @classmethod
     def of(cls, der: bytes) -> Certificate:
         """The one that is encoded so."""
         made = object.__new__(cls)
-        made.__dict__["_der"] = der
+        made.der = der
         return made
 
     def public_bytes(self, format: int = ENCODING_PEM, /) -> str | bytes:  # noqa: A002 - CPython's name
         """Its encoding: text for PEM, bytes for DER."""
-        der: bytes = self.__dict__["_der"]
         if format == ENCODING_DER:
-            return der
+            return self.der
         if format == ENCODING_PEM:
             import ssl
 
-            return ssl.DER_cert_to_PEM_cert(der)
+            return ssl.DER_cert_to_PEM_cert(self.der)
         raise ValueError("Unsupported format")
 
     def get_info(self) -> dict[str, Any]:
@@ -59,19 +74,19 @@ class Certificate:
 
     @cached_property
     def _info(self) -> dict[str, Any]:
-        return decoded(self.__dict__["_der"])
+        return decoded(self.der)
 
     def __repr__(self) -> str:
         from cryptography import x509
 
-        subject = x509.load_der_x509_certificate(self.__dict__["_der"]).subject.rfc4514_string()
+        subject = x509.load_der_x509_certificate(self.der).subject.rfc4514_string()
         return f"<_ssl.{type(self).__name__} '{subject}'>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Certificate) and self.__dict__["_der"] == other.__dict__["_der"]
+        return isinstance(other, Certificate) and self.der == other.der
 
     def __hash__(self) -> int:
-        return hash(self.__dict__["_der"])
+        return hash(self.der)
 
 
 def pem_blocks(text: bytes) -> list[tuple[str, bytes]]:
@@ -142,6 +157,7 @@ def _date(when: datetime) -> str:
 
 def _extensions(certificate: x509.Certificate) -> dict[str, Any]:
     from cryptography import x509
+    from cryptography.x509.oid import AuthorityInformationAccessOID
 
     told: dict[str, Any] = {}
     kinds = (x509.SubjectAlternativeName, x509.AuthorityInformationAccess, x509.CRLDistributionPoints)
@@ -154,8 +170,8 @@ def _extensions(certificate: x509.Certificate) -> dict[str, Any]:
             told["subjectAltName"] = tuple(_general_name(each) for each in value)
         elif isinstance(value, x509.AuthorityInformationAccess):
             for key, method in (
-                ("OCSP", x509.AuthorityInformationAccessOID.OCSP),
-                ("caIssuers", x509.AuthorityInformationAccessOID.CA_ISSUERS),
+                ("OCSP", AuthorityInformationAccessOID.OCSP),
+                ("caIssuers", AuthorityInformationAccessOID.CA_ISSUERS),
             ):
                 told[key] = _uris(each.access_location for each in value if each.access_method == method)
         elif isinstance(value, x509.CRLDistributionPoints):

@@ -106,7 +106,9 @@ def _agreement(name: str) -> tuple[str, str]:
     for prefix, exchange in KEY_EXCHANGES.items():
         if name.startswith(prefix):
             return exchange, "rsa" if exchange == "rsa-psk" else "psk"
-    exchange = {"ECDHE": "ecdhe", "AECDH": "ecdhe", "DHE": "dhe", "ADH": "dhe"}.get(name.split("-")[0], "rsa")
+    exchange = {"ECDHE": "ecdhe", "AECDH": "ecdhe", "DHE": "dhe", "ADH": "dhe"}.get(
+        name.split("-", maxsplit=1)[0], "rsa"
+    )
     if name.startswith(("AECDH", "ADH")):
         return exchange, "null"
     return exchange, next((each for each in ("ecdsa", "dss") if f"-{each.upper()}-" in name), "rsa")

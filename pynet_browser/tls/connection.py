@@ -178,8 +178,8 @@ class Connection:
     def write(self, data: Any) -> int:
         """Send all of this, and tell how much.
 
-        Where the channel does not wait, ``ssl.SSLWantWriteError`` asks for the same call again, as OpenSSL
-        does: what was encrypted already is not encrypted twice.
+        Where the channel does not wait, ``ssl.SSLWantWriteError`` asks for the same call again, as with
+        OpenSSL: what was encrypted already is not encrypted twice.
         """
         self._channel.begin("write")
         with memoryview(data) as view, view.cast("B") as pieces:
@@ -227,7 +227,7 @@ class Connection:
                 return operation(*args)
             except used.ssl.WantReadError:
                 self._flush()
-            except Exception as raised:
+            except Exception as raised:  # noqa: BLE001 - callbacks raise what they like
                 with contextlib.suppress(OSError):
                     self._flush()  # the alert that tells the peer why
                 raise translated(raised, self._openssl, self.server_hostname) from None
@@ -271,7 +271,7 @@ class Connection:
                 self._count("hits")
             self._hello = None if self._hello is None else self._hello.ended()
             for certificate in (self.get_verified_chain() or ())[-1:]:
-                self._context._settings.trust.note(certificate.public_bytes(2))
+                self._context._settings.trust.note(certificate.der)
 
     def _count(self, what: str) -> None:
         self._context._settings.counted[what] += 1
@@ -285,7 +285,8 @@ class Connection:
 
     @context.setter
     def context(self, context: SSLContext) -> None:
-        if not isinstance(context, ssl.SSLContext):
+        known: type = vars(ssl)["SSLContext"]
+        if not isinstance(context, known):
             raise TypeError("The value must be a SSLContext")
         self._openssl.set_context(context._built())
         self._context = context
@@ -303,7 +304,8 @@ class Connection:
 
     @session.setter
     def session(self, session: SSLSession) -> None:
-        if not isinstance(session, ssl.SSLSession):
+        known: type = vars(ssl)["SSLSession"]
+        if not isinstance(session, known):
             raise TypeError("Value is not a SSLSession.")
         if session._context is not self._context:
             raise ValueError("Session refers to a different SSLContext.")

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pynet_browser.tls.building import built
 from pynet_browser.tls.certificates import decoded, pem_blocks
@@ -27,9 +27,18 @@ NO_VERSION |= OPTIONS["OP_NO_TLSv1_2"] | OPTIONS["OP_NO_TLSv1_3"]
 """Options of old; versions have limits today."""
 
 COUNTERS = (
-    "number connect connect_good connect_renegotiate accept accept_good accept_renegotiate "
-    "hits misses timeouts cache_full"
-).split()
+    "number",
+    "connect",
+    "connect_good",
+    "connect_renegotiate",
+    "accept",
+    "accept_good",
+    "accept_renegotiate",
+    "hits",
+    "misses",
+    "timeouts",
+    "cache_full",
+)
 
 LONGEST_NAME = 255
 """Of a protocol (RFC 7301)."""
@@ -42,7 +51,8 @@ class SSLContext:
     sslobject_class: Any = None
     _windows_cert_stores = ("CA", "ROOT")
 
-    def __new__(cls, protocol: Any = None, *_args: object, **_kwargs: object) -> SSLContext:
+    def __new__(cls, protocol: Any = None, *_args: object, **_kwargs: object) -> Self:
+        """Refuse protocols that there are not."""
         if protocol is None:
             warnings.warn(
                 "ssl.SSLContext() without protocol argument is deprecated.", DeprecationWarning, stacklevel=2

@@ -103,7 +103,9 @@ def get_server_certificate(
     context = create_unverified_context(
         ssl_version, cert_reqs=ssl.CERT_NONE if ca_certs is None else ssl.CERT_REQUIRED, cafile=ca_certs
     )
-    waits = {} if not isinstance(timeout, float | int) else {"timeout": timeout}
-    with socket.create_connection(addr, **waits) as plain:
-        with context.wrap_socket(plain, server_hostname=addr[0]) as secured:
-            return ssl.DER_cert_to_PEM_cert(secured.getpeercert(True) or b"")
+    waits = timeout if isinstance(timeout, float | int) else socket.getdefaulttimeout()
+    with (
+        socket.create_connection(addr, waits) as plain,
+        context.wrap_socket(plain, server_hostname=addr[0]) as secured,
+    ):
+        return ssl.DER_cert_to_PEM_cert(secured.getpeercert(True) or b"")

@@ -35,9 +35,10 @@ class ClientHello:
         self._records += data
         message = self._message()
         size = int.from_bytes(message[1:MESSAGE_HEADER]) + MESSAGE_HEADER
-        if len(message) >= MESSAGE_HEADER and message[0] != CLIENT_HELLO or len(self._records) > LIMIT:
+        begun = len(message) >= MESSAGE_HEADER
+        if (begun and message[0] != CLIENT_HELLO) or len(self._records) > LIMIT:
             self._records = None
-        elif MESSAGE_HEADER <= len(message) and size <= len(message):
+        elif begun and size <= len(message):
             self._records = None
             self.suites = _suites(bytes(message[MESSAGE_HEADER:size]))
 

@@ -26,7 +26,11 @@ def told(version: int, kind: int, data: bytes) -> tuple[Any, Any, Any]:
     if kind == HEADER:
         version = int.from_bytes(data[1:3])
         messages = names["_TLSContentType"]
-    return _member(ssl.TLSVersion, version), _member(names["_TLSContentType"], kind), _member(messages, message)
+    return (
+        _member(ssl.TLSVersion, version),
+        _member(names["_TLSContentType"], kind),
+        _member(messages, message),
+    )
 
 
 def _member(members: Any, value: int) -> Any:

@@ -111,7 +111,9 @@ def _set_numbers(patches: Patches) -> None:
     patches.set(ssl, "_PROTOCOL_NAMES", names)
     for module in (ssl, C_MODULE):
         patches.set(module, "_DEFAULT_CIPHERS", constants.DEFAULT_CIPHERS)
-        patches.set(module, "HOSTFLAG_NEVER_CHECK_SUBJECT", constants.HOST_FLAGS["HOSTFLAG_NEVER_CHECK_SUBJECT"])
+        patches.set(
+            module, "HOSTFLAG_NEVER_CHECK_SUBJECT", constants.HOST_FLAGS["HOSTFLAG_NEVER_CHECK_SUBJECT"]
+        )
     patches.set(ssl, "_RESTRICTED_SERVER_CIPHERS", constants.DEFAULT_CIPHERS)
     patches.set(C_MODULE, "ENCODING_PEM", ENCODING_PEM)
     patches.set(C_MODULE, "ENCODING_DER", ENCODING_DER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from pynet_browser.tls.engine import engine
 
@@ -20,7 +20,11 @@ class SSLSession:
     OpenSSL's bindings tell nothing of a session but its encoding, so what is known of it is read there.
     """
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> SSLSession:
+    _context: Any
+    _encoded: bytes
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
+        """Only connections make them."""
         raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
 
     @classmethod
@@ -37,9 +41,9 @@ class SSLSession:
         return made  # type: ignore[return-value]
 
     def copy(self) -> Any:
-        """pyOpenSSL's session, for one connection: OpenSSL spoils it when that ends without close_notify."""
+        """One of pyOpenSSL's, for one connection: OpenSSL spoils it when that ends without close_notify."""
         used = engine()
-        encoded: bytes = self.__dict__["_encoded"]
+        encoded = self._encoded
         buffer = used.ffi.new("unsigned char[]", encoded)
         start = used.ffi.new("const unsigned char **", buffer)
         pointer = used.lib.d2i_SSL_SESSION(used.ffi.NULL, start, len(encoded))
@@ -49,7 +53,7 @@ class SSLSession:
 
     @cached_property
     def _fields(self) -> dict[int, bytes]:
-        _, body, _ = _element(self.__dict__["_encoded"])
+        _, body, _ = _element(self._encoded)
         fields: dict[int, bytes] = {}
         octets = []
         while body:

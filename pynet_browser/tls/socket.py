@@ -69,6 +69,14 @@ class SSLSocket(socket.socket):
     class, where ``super()`` would not find it.
     """
 
+    server_side: bool
+    server_hostname: str | None
+    do_handshake_on_connect: bool
+    suppress_ragged_eofs: bool
+    _closed: bool
+    _connected: bool
+    _context: Any
+    _session: Any
     _sslobj: Connection | None
 
     def __init__(self, *_args: object, **_kwargs: object) -> None:
@@ -97,7 +105,7 @@ class SSLSocket(socket.socket):
         if context.check_hostname and not server_hostname:
             raise ValueError("check_hostname requires server_hostname")
         timeout = sock.gettimeout()
-        made = cls.__new__(cls, sock.family, sock.type, sock.proto, sock.fileno())
+        made = cls.__new__(cls)
         socket.socket.__init__(made, sock.family, sock.type, sock.proto, sock.fileno())
         sock.detach()
         try:
@@ -372,7 +380,7 @@ class SSLSocket(socket.socket):
         self._sslobj = None
         socket.socket.shutdown(self, how)
 
-    def _real_close(self) -> None:  # type: ignore[override]
+    def _real_close(self) -> None:
         self._sslobj = None
         socket.socket._real_close(self)  # type: ignore[attr-defined]
 

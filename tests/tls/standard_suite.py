@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import unittest
@@ -15,7 +16,7 @@ from pynet_browser.tls import patch
 class Results(unittest.TestResult):
     """Tells of each test when it ends; one that only has failing parts fails."""
 
-    def stopTest(self, test: Any) -> None:
+    def stopTest(self, test: Any) -> None:  # noqa: N802 - unittest's name
         super().stopTest(test)
         name = test.id().removeprefix("test.test_ssl.")
         kinds = (("error", self.errors), ("failure", self.failures), ("skipped", self.skipped))
@@ -36,12 +37,12 @@ def main() -> None:
     from pynet_browser.tls.engine import engine
 
     engine()
-    from test import support, test_ssl  # type: ignore[attr-defined]
-
+    support: Any = importlib.import_module("test.support")
+    test_ssl = importlib.import_module("test.test_ssl")
     support.use_resources = []
     support.verbose = 0
     warnings.simplefilter("default")
-    suite = unittest.defaultTestLoader.loadTestsFromModule(test_ssl)
+    suite: Any = unittest.defaultTestLoader.loadTestsFromModule(test_ssl)
     if wanted := sys.argv[1:]:
         suite = unittest.TestSuite(
             test for group in suite for test in group if any(name in test.id() for name in wanted)

@@ -106,9 +106,8 @@ def _agreement(name: str) -> tuple[str, str]:
     for prefix, exchange in KEY_EXCHANGES.items():
         if name.startswith(prefix):
             return exchange, "rsa" if exchange == "rsa-psk" else "psk"
-    exchange = {"ECDHE": "ecdhe", "AECDH": "ecdhe", "DHE": "dhe", "ADH": "dhe"}.get(
-        name.split("-", maxsplit=1)[0], "rsa"
-    )
-    if name.startswith(("AECDH", "ADH")):
+    first = name.partition("-")[0]
+    exchange = {"ECDHE": "ecdhe", "AECDH": "ecdhe", "DHE": "dhe", "ADH": "dhe"}.get(first, "rsa")
+    if first in ("AECDH", "ADH"):
         return exchange, "null"
     return exchange, next((each for each in ("ecdsa", "dss") if f"-{each.upper()}-" in name), "rsa")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import threading
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +33,9 @@ __all__ = ["Channel", "Connection", "connection_of"]
 PIECE = 1 << 18
 """How much is encrypted before it is sent: bounds what a large ``send`` takes beside its own data, and is the
 size of message that WebSockets carry best."""
+
+TURN = 0.001
+"""How often one who waits for another's turn to end looks again, in seconds."""
 
 LARGEST_READ = 16384
 """One record: OpenSSL never answers with more."""
@@ -91,7 +97,9 @@ class Connection:
         self._openssl = engine().ssl.Connection(self._built)
         self._openssl.set_app_data(weakref.ref(self))
         self._records = Records()
-        self._unsent = bytearray()
+        self._lock = threading.RLock()  # OpenSSL calls back in the middle of its work
+        self._filling = self._flushing = False
+        self._unsent: deque[bytes | memoryview] = deque()
         self._accepted = 0
         self._established = False
         self._closing = False
@@ -197,7 +205,7 @@ class Connection:
             return len(pieces)
 
     def shutdown(self) -> Any:
-        """Say that no more will come, and wait for the peer to say so; the socket beneath, if there is one."""
+        """Say that no more will come, and wait until the peer does; the socket beneath, if there is one."""
         self._channel.begin("read")
         for _ in range(1 if self._closing else 2):
             # First ours is sent, then the peer's is read.
@@ -222,46 +230,69 @@ class Connection:
         """Call OpenSSL until it has all it asks of the channel."""
         used = engine()
         while True:
-            used.lib.ERR_clear_error()  # what others left there would count as ours
             try:
-                return operation(*args)
+                with self._lock:
+                    used.lib.ERR_clear_error()  # what others left there would count as ours
+                    return operation(*args)
             except used.ssl.WantReadError:
-                self._flush()
+                self._flush(waits=False)
             except Exception as raised:  # noqa: BLE001 - callbacks raise what they like
                 with contextlib.suppress(OSError):
-                    self._flush()  # the alert that tells the peer why
+                    self._flush(waits=False)  # the alert that tells the peer why
                 raise translated(raised, self._openssl, self.server_hostname) from None
             self._fill()
 
+    # While one task or thread waits for the channel, another may use the connection: to send while one
+    # receives is usual. So each direction has one at a time, and OpenSSL is never left in the middle of a call.
+
     def _fill(self) -> None:
-        """Bring one record."""
-        while True:
-            data = self._channel.receive(self._records.wanted)
-            if not data:
-                self._openssl.bio_shutdown()
-                return
-            self._openssl.bio_write(data)
-            self._records.feed(data)
-            if self._hello is not None:
-                self._hello.feed(data)
-            if self._records.complete:
+        """Bring one record; or see what another brings."""
+        if self._filling:
+            time.sleep(TURN)
+            return
+        self._filling = True
+        try:
+            while True:
+                data = self._channel.receive(self._records.wanted)
+                with self._lock:
+                    if not data:
+                        self._openssl.bio_shutdown()
+                        return
+                    self._openssl.bio_write(data)
+                self._records.feed(data)
+                if self._hello is not None:
+                    self._hello.feed(data)
+                if self._records.complete:
+                    return
+        finally:
+            self._filling = False
+
+    def _flush(self, *, waits: bool = True) -> None:
+        """Send what OpenSSL has written; or have it sent by another who is at it, and wait for that or not."""
+        with self._lock:
+            written = engine().lib.BIO_get_mem_data(self._openssl._from_ssl, engine().ffi.NULL)
+            if written:
+                self._unsent.append(self._openssl.bio_read(written))
+        while self._unsent:
+            if not self._flushing:
+                self._send()
+            elif waits:
+                time.sleep(TURN)
+            else:
                 return
 
-    def _flush(self) -> None:
-        """Send what OpenSSL has written."""
-        waiting = engine().lib.BIO_get_mem_data(self._openssl._from_ssl, engine().ffi.NULL)
-        if waiting:
-            data = self._openssl.bio_read(waiting)
-            if not self._unsent:
-                sent = self._channel.send(data) if waiting else 0
+    def _send(self) -> None:
+        self._flushing = True
+        try:
+            while self._unsent:
+                data = self._unsent[0]
+                sent = self._channel.send(data)
                 if sent == len(data):
-                    return
-                data = data[sent:]
-            self._unsent += data
-        while self._unsent:
-            with memoryview(self._unsent) as view:
-                sent = self._channel.send(view)
-            del self._unsent[:sent]
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = memoryview(data)[sent:]
+        finally:
+            self._flushing = False
 
     def _succeeded(self) -> None:
         if not self._established:

@@ -69,15 +69,16 @@ class SSLSocket(socket.socket):
     class, where ``super()`` would not find it.
     """
 
-    server_side: bool
-    server_hostname: str | None
-    do_handshake_on_connect: bool
-    suppress_ragged_eofs: bool
-    _closed: bool
-    _connected: bool
-    _context: Any
-    _session: Any
-    _sslobj: Connection | None
+    # With values, since the stub has properties by these names.
+    server_side: bool = False
+    server_hostname: str | None = None
+    do_handshake_on_connect: bool = True
+    suppress_ragged_eofs: bool = True
+    _closed: bool = False
+    _connected: bool = False
+    _context: Any = None
+    _session: Any = None
+    _sslobj: Connection | None = None
 
     def __init__(self, *_args: object, **_kwargs: object) -> None:
         raise TypeError(

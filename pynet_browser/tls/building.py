@@ -129,8 +129,8 @@ def _call_back(context: Any, settings: Settings, connection_of: Callable[[Any], 
         lib.SSL_CTX_set_tlsext_servername_callback(raw, kept[-1])
     if settings.message_callback is not None:
 
-        def shown(sent: int, version: int, kind: int, data: Any, size: int, handle: Any, _: Any) -> None:
-            connection = connection_of(handle)
+        def shown(sent: int, version: int, kind: int, data: Any, size: int, *rest: Any) -> None:
+            connection = connection_of(rest[0])
             if connection is not None:
                 connection.show(bool(sent), version, kind, ffi.buffer(data, size)[:])
 

@@ -235,7 +235,12 @@ class Connection:
                     used.lib.ERR_clear_error()  # what others left there would count as ours
                     return operation(*args)
             except used.ssl.WantReadError:
-                self._flush(waits=False)
+                try:
+                    self._flush(waits=False)
+                except ssl.SSLWantWriteError:
+                    if not self._established:
+                        raise
+                    # What is left belongs to a write that will be taken up; there may be something to read.
             except Exception as raised:  # noqa: BLE001 - callbacks raise what they like
                 with contextlib.suppress(OSError):
                     self._flush(waits=False)  # the alert that tells the peer why
@@ -243,7 +248,7 @@ class Connection:
             self._fill()
 
     # While one task or thread waits for the channel, another may use the connection: to send while one
-    # receives is usual. So each direction has one at a time, and OpenSSL is never left in the middle of a call.
+    # receives is usual. So each direction has one at a time, and a call of OpenSSL's is never disturbed.
 
     def _fill(self) -> None:
         """Bring one record; or see what another brings."""
@@ -268,7 +273,7 @@ class Connection:
             self._filling = False
 
     def _flush(self, *, waits: bool = True) -> None:
-        """Send what OpenSSL has written; or have it sent by another who is at it, and wait for that or not."""
+        """Send what OpenSSL has written; or leave it to another who is at it, and wait for that or not."""
         with self._lock:
             written = engine().lib.BIO_get_mem_data(self._openssl._from_ssl, engine().ffi.NULL)
             if written:

@@ -456,7 +456,7 @@ class SSLContext:
 
     # ------------------------------------------------------------ connections
 
-    def wrap_socket(
+    def wrap_socket(  # noqa: PLR0917  the standard library's signature
         self,
         sock: Any,
         server_side: bool = False,

@@ -45,7 +45,7 @@ class SSLObject:
         )
 
     @classmethod
-    def _create(
+    def _create(  # noqa: PLR0917  the standard library's signature
         cls,
         incoming: Any,
         outgoing: Any,

@@ -87,7 +87,7 @@ class SSLSocket(socket.socket):
         )
 
     @classmethod
-    def _create(
+    def _create(  # noqa: PLR0917  the standard library's signature
         cls,
         sock: Any,
         server_side: bool = False,

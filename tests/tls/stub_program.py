@@ -56,7 +56,7 @@ def main() -> None:
     context = early(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(root)
     found["talked"] = talk(context)
-    found["object"] = str(ssl._ASN1Object.fromname("serverAuth").oid)  # type: ignore[attr-defined]
+    found["object"] = str(ssl._ASN1Object.fromname("serverAuth").oid)
     found["constants"] = [
         int(ssl.OP_ENABLE_MIDDLEBOX_COMPAT),
         ssl.HAS_TLSv1_3,

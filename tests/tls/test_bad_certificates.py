@@ -186,7 +186,7 @@ def test_what_is_no_name_is_refused(hostname: str, layer: Patches, authority: Au
     address = serve(authority.good)
     context = trusting(authority)
     context.check_hostname = False
-    with pytest.raises(ValueError, match="server_hostname|label empty"):
+    with pytest.raises(ValueError, match=r"server_hostname|label empty"):
         connected(address, context, hostname)
     context.check_hostname = True
     with pytest.raises(ValueError, match="server_hostname"):

@@ -141,7 +141,7 @@ def test_both_ends_know_the_same_binding(resumed: bool, authority: Authority, se
 
 
 def test_keys_are_logged_for_those_who_read_traffic(authority: Authority, serve: Serve, tmp_path: Path):
-    context = trusting(authority)
+    context: Any = trusting(authority)
     context.keylog_filename = str(tmp_path / "keys")
     with connected(serve(authority.good), context) as client:
         told(client)
@@ -287,7 +287,7 @@ def test_a_server_has_many_names(asked: str, answered: str, authority: Authority
         connection.context = server_context(identities[name or "a.invalid"])
 
     context = server_context(authority.good)
-    context.sni_callback = choose  # type: ignore[assignment]
+    context.sni_callback = choose
     port, thread = serving(context, lambda connection: connection.recv(1))
     said = by_openssl(port, authority, "-servername", asked, "-verify_hostname", answered)
     thread.join()
@@ -297,7 +297,7 @@ def test_a_server_has_many_names(asked: str, answered: str, authority: Authority
 
 def test_a_server_sends_the_alert_that_the_program_wants(authority: Authority):
     context = server_context(authority.good)
-    context.sni_callback = lambda *_: ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME  # type: ignore[assignment]
+    context.sni_callback = lambda *_: ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
     failed: list[ssl.SSLError] = []
 
     def handshake(connection: ssl.SSLSocket) -> None:

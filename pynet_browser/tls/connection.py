@@ -349,7 +349,7 @@ class Connection:
             raise ValueError("Cannot set session for server-side SSLSocket.")
         if self._established:
             raise ValueError("Cannot set session after handshake.")
-        self._openssl.set_session(session.copy())
+        session.resume(self._openssl)
 
     @property
     def session_reused(self) -> bool:

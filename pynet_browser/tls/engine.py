@@ -27,12 +27,14 @@ NEEDED = (
     "SSL_get0_param",
     "SSL_get_verify_result",
     "SSL_session_reused",
+    "SSL_set_session",
     "SSL_verify_client_post_handshake",
     "X509_VERIFY_PARAM_set1_host",
     "X509_VERIFY_PARAM_set1_ip",
     "X509_VERIFY_PARAM_set_flags",
     "X509_VERIFY_PARAM_set_hostflags",
     "X509_verify_cert_error_string",
+    "d2i_SSL_SESSION",
     "i2d_SSL_SESSION",
 )
 """What pyOpenSSL has no methods for and is asked of its bindings instead."""

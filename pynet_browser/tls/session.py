@@ -40,16 +40,18 @@ class SSLSession:
         vars(made).update(_encoded=used.ffi.buffer(buffer)[:], _context=context)
         return made  # type: ignore[return-value]
 
-    def copy(self) -> Any:
-        """One of pyOpenSSL's, for one connection: OpenSSL spoils it when that ends without close_notify."""
+    def resume(self, connection: Any) -> None:
+        """Have a connection of pyOpenSSL's resume a copy: OpenSSL spoils one whose connection is cut off."""
         used = engine()
-        encoded = self._encoded
-        buffer = used.ffi.new("unsigned char[]", encoded)
+        buffer = used.ffi.new("unsigned char[]", self._encoded)
         start = used.ffi.new("const unsigned char **", buffer)
-        pointer = used.lib.d2i_SSL_SESSION(used.ffi.NULL, start, len(encoded))
-        made = used.ssl.Session.__new__(used.ssl.Session)
-        made._session = used.ffi.gc(pointer, used.lib.SSL_SESSION_free)
-        return made
+        copied = used.lib.d2i_SSL_SESSION(used.ffi.NULL, start, len(self._encoded))
+        # pyOpenSSL's method refuses sessions of another of its contexts, and ours are built anew.
+        accepted = used.lib.SSL_set_session(connection._ssl, copied)
+        used.lib.SSL_SESSION_free(copied)
+        if accepted != 1:
+            used.lib.ERR_clear_error()
+            raise ValueError("this session cannot be resumed")
 
     @cached_property
     def _fields(self) -> dict[int, bytes]:

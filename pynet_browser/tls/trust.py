@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -190,7 +191,9 @@ def _is_authority(der: bytes) -> bool:
     """Whether it may vouch for others, as OpenSSL judges: those of version 1 that sign themselves may too."""
     from cryptography import x509
 
-    certificate = x509.load_der_x509_certificate(der)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some old roots are not as RFC 5280 has them
+        certificate = x509.load_der_x509_certificate(der)
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:

@@ -75,3 +75,30 @@ for call in (context.get_ciphers, lambda: context.set_ciphers("ALL"),
         assert "TLS needs pyOpenSSL and cryptography" in line
         assert "micropip.install('pynet-browser[tls]')" in line
         assert "tls='page'" in line
+
+
+def test_a_page_offers_first_what_webassembly_is_fast_at():
+    said = run(
+        """
+import pynet_browser.runtime
+pynet_browser.runtime.IN_PAGE = True
+"""
+        + APPLIED
+        + """
+names = [each["name"] for each in ssl.create_default_context().get_ciphers()]
+print(names[0], [name for name in names if not name.startswith("TLS_")][0], len(names) == len(set(names)))
+"""
+    )
+    assert said.split() == ["TLS_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "True"]
+
+
+def test_the_usual_roots_are_loaded_when_they_are_needed():
+    said = run(
+        APPLIED
+        + """
+context = ssl.create_default_context()
+before = "OpenSSL" in sys.modules
+print(before, context.cert_store_stats()["x509_ca"] > 50)
+"""
+    )
+    assert said.split() == ["False", "True"]

@@ -17,7 +17,7 @@ from pynet_browser.tls import patch
 
 RACES = ("ConnectionRefusedError", "ConnectionResetError")
 """Before Python 3.12 a client's reset ends the suite's server, and its clients leave without reading what
-comes after the handshake: the next one is refused, now and then. Such a test must pass when it is repeated."""
+comes after the handshake: the next one is refused, now and then. Such a test must pass when repeated."""
 
 RUNS = 4
 

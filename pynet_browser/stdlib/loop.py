@@ -46,6 +46,7 @@ BORROWED: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "connect_accepted_socket",
             "sendfile",
             "sock_sendfile",
+            "start_tls",
         ),
     ),
     (
@@ -58,6 +59,7 @@ BORROWED: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "_ensure_fd_no_transport",
             "_make_datagram_transport",
             "_make_socket_transport",
+            "_make_ssl_transport",
             "_process_events",
             "_remove_reader",
             "_remove_writer",
@@ -121,7 +123,6 @@ def patch(patches: Patches, network: Network, names: Names) -> None:
 
     added: dict[str, object] = {
         "_add_callback": lambda self, handle: wiring(self).ready.append(handle),
-        "_make_ssl_transport": _no_tls,
         "_sendfile_fallback": send_by_transport,
         "_sock_sendfile_fallback": send_by_socket,
         "_selector": property(lambda self: wiring(self).selector),
@@ -236,7 +237,3 @@ def _stop_serving(self: Any, sock: socket.socket) -> None:
                 path.unlink()
     self._remove_reader(sock.fileno())
     sock.close()
-
-
-def _no_tls(*_args: Any, **_kwargs: Any) -> Any:
-    raise NotImplementedError("there is no TLS in the page yet: ssl is a stub in this Pyodide")

@@ -34,6 +34,10 @@ PURE_PYTHON = [
     "http/request",
     "http/route",
     "http/transport",
+    "tls/addresses",
+    "tls/constants",
+    "tls/hello",
+    "tls/records",
     "websocket/exceptions",
 ]
 IMPURE_MODULES = {"socket", "asyncio", "js", "pyodide", "time", "threading", "select"}

@@ -385,9 +385,8 @@ def wait_for(awaitable: Awaitable[T]) -> T:
     try:
         while (signals := _suspended(module, future)) or not future.done():
             for number in signals:
-                _thread.interrupt_main(
-                    signal.Signals(number)
-                )  # the wait goes on if the handler does not raise
+                # Its handler raises, or the wait goes on.
+                _thread.interrupt_main(signal.Signals(number))
     except BaseException:
         future.cancel()
         raise

@@ -46,7 +46,6 @@ BORROWED: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "connect_accepted_socket",
             "sendfile",
             "sock_sendfile",
-            "start_tls",
         ),
     ),
     (
@@ -59,7 +58,6 @@ BORROWED: tuple[tuple[Any, tuple[str, ...]], ...] = (
             "_ensure_fd_no_transport",
             "_make_datagram_transport",
             "_make_socket_transport",
-            "_make_ssl_transport",
             "_process_events",
             "_remove_reader",
             "_remove_writer",
@@ -123,6 +121,7 @@ def patch(patches: Patches, network: Network, names: Names) -> None:
 
     added: dict[str, object] = {
         "_add_callback": lambda self, handle: wiring(self).ready.append(handle),
+        "_make_ssl_transport": _no_tls,
         "_sendfile_fallback": send_by_transport,
         "_sock_sendfile_fallback": send_by_socket,
         "_selector": property(lambda self: wiring(self).selector),
@@ -237,3 +236,7 @@ def _stop_serving(self: Any, sock: socket.socket) -> None:
                 path.unlink()
     self._remove_reader(sock.fileno())
     sock.close()
+
+
+def _no_tls(*_args: Any, **_kwargs: Any) -> Any:
+    raise NotImplementedError("there is no TLS for asyncio in the page yet")

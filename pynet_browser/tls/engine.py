@@ -11,8 +11,8 @@ __all__ = ["Engine", "engine"]
 
 HINT = (
     "in a page, before TLS is used: await micropip.install('pynet-browser[tls]'), or "
-    "await pyodide_js.loadPackage('cryptography') and await micropip.install('pyopenssl<26.3'), or let "
-    "await pynet_browser.install(…, tls='page') do it; elsewhere: pip install 'pynet-browser[tls]'"
+    "await pyodide_js.loadPackage('cryptography') and await micropip.install('pyopenssl<26.3'); "
+    "elsewhere: pip install 'pynet-browser[tls]'"
 )
 
 NEEDED = (

@@ -8,6 +8,7 @@ from tests.page_python import PagePython
 from tests.relay import Relay
 from tests.servers import ROOT
 from tests.static_host import ISOLATED, StaticHost
+from tests.websocket_site import WebSocketSite
 
 PRESS = "() => { setTimeout(() => { interrupts[0] = 2; }, 300); }"
 """Presses Ctrl-C while Python waits, which it does without end."""
@@ -119,3 +120,21 @@ def test_a_look_up_ends_too(python, proxy_of_python):
         """
         assert python.run(source, timeout=20) == "interrupted"
         python.run(install, url=proxy_of_python.ws_url, token=proxy_of_python.token)
+
+
+def test_a_websocket_ends_its_wait_and_goes_on(python):
+    python.run("import pynet_browser.websocket.sync; None")
+    with WebSocketSite() as site:
+        python.page.evaluate(PRESS)
+        source = """
+            from pynet_browser.websocket.sync import connect
+            with connect(url) as connection:
+                try:
+                    connection.recv()
+                except KeyboardInterrupt:
+                    ended = "interrupted"
+                connection.send("goes on")
+                answer = connection.recv()
+            [ended, answer]
+        """
+        assert python.run(source, timeout=20, url=f"{site.url}/echo") == ["interrupted", "goes on"]

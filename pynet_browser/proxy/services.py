@@ -31,7 +31,7 @@ INDEX = """<!doctype html>
 <meta charset="utf-8">
 <title>A small web site</title>
 <h1>Hello from the proxy's host</h1>
-<p>Your Python in the browser fetched this over a real TCP connection.
+<p>Your Python in the browser fetched this.
 <ul>
 <li><a href="/json">/json</a>: what this server saw of the request
 <li><a href="/bytes/1000000">/bytes/N</a>: N bytes to download; byte n is n % 251

@@ -306,6 +306,12 @@ class Connection:
             if self.session_reused:
                 self._count("hits")
             self._hello = None if self._hello is None else self._hello.ended()
+            self._note_root()
+
+    def _note_root(self) -> None:
+        """Tell what a peer was found good by: OpenSSL has a chain for a refused one too."""
+        lib = engine().lib
+        if lib.SSL_get_verify_result(self._openssl._ssl) == lib.X509_V_OK:
             for certificate in (self.get_verified_chain() or ())[-1:]:
                 self._context._settings.trust.note(certificate.der)
 

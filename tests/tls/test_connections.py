@@ -68,6 +68,22 @@ def test_roots_of_ones_own(how: str, authority: Authority, serve: Serve, tmp_pat
         assert context.get_ca_certs(True) == [root.der]
 
 
+def test_whoever_was_spoken_to_unverified_is_not_trusted_afterwards(serve: Serve, tmp_path: Path):
+    """With a directory of roots, which is looked into anew for each connection."""
+    stranger = make(tmp_path, "stranger", HOST, authority=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    (tmp_path / "empty").mkdir()
+    context.load_verify_locations(capath=tmp_path / "empty")
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    address = serve(stranger)
+    with connected(address, context) as client:
+        assert client.version()
+        assert context.get_ca_certs() == []
+    context.verify_mode, context.check_hostname = ssl.CERT_REQUIRED, True
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connected(address, context)
+
+
 @pytest.mark.parametrize(
     ("hosts", "hostname"),
     [

@@ -190,7 +190,7 @@ def test_without_a_brake_a_slow_reader_is_disconnected(page, server, max_queue):
         page.run("from pyodide.code import run_js; run_js('delete globalThis.WebSocketStream'); None")
     first, count, code = page.run(
         SLOW_READER,
-        url=f"{server.url}/fast/2000",
+        url=f"{server.url}/fast/100000",  # it must not come to an end before it hears that it is to stop
         max_queue=max_queue,
         patience=30,
         tell=lambda _: None,

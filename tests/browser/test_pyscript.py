@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.browser.matrix import Cell
@@ -74,39 +75,50 @@ print("ready")
 """
 
 
-class Site:
-    """A static host with PyScript, Pyodide, our wheel, and one page.
+PAGES = itertools.count()
 
-    Attributes:
-        url: its origin.
-    """
+
+class Site:
+    """A static host with PyScript, Pyodide, our wheel, and pages."""
 
     def __init__(self, directory: Path, url: str, wheel: Path) -> None:
-        self.url = url
-        self._page = directory / "index.html"
+        self._directory = directory
+        self._url = url
         # A worker's own address is a blob's, so that an address without a host means nothing to it.
         packages = [f"{url}/dist/{wheel.name}"]
         self._config = json.dumps({"interpreter": "/pyodide/pyodide.mjs", "packages": packages})
 
-    def write(self, program: str, attributes: str = "", **names: object) -> None:
-        """Makes the page run ``program``; ``names`` are its global variables."""
+    def write(self, program: str, attributes: str = "", **names: object) -> str:
+        """A new page that runs ``program``: its address. ``names`` are the program's global variables."""
         assignments = "\n".join(f"{name} = {value!r}" for name, value in names.items())
-        self._page.write_text(
+        name = f"{next(PAGES)}.html"
+        (self._directory / name).write_text(
             PAGE.format(attributes=attributes, config=self._config, program=f"{assignments}\n{program}")
         )
+        return f"{self._url}/{name}"
 
 
-@pytest.fixture
-def site(request: pytest.FixtureRequest, tmp_path: Path, wheel: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[dict[str, Site]]:
+    """Isolated, PyScript's workers reach the page's `window` and `document`; nothing of ours needs that."""
+    directory = tmp_path_factory.mktemp("site")
     for name, target in {
         "pyscript": "js/node_modules/@pyscript/core/dist",
         "pyodide": "build/pyodide",
         "dist": "dist",
     }.items():
-        (tmp_path / name).symlink_to(ROOT / target)
-    # Isolated, PyScript's workers reach the page's `window` and `document`; nothing of ours needs that.
-    with StaticHost(tmp_path, ISOLATED if request.param == "isolated" else {}) as host:
-        yield Site(tmp_path, host.url, wheel)
+        (directory / name).symlink_to(ROOT / target)
+    with StaticHost(directory) as plain, StaticHost(directory, ISOLATED) as isolated:
+        yield {
+            "plain": Site(directory, plain.url, wheel),
+            "isolated": Site(directory, isolated.url, wheel),
+        }
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, sites: dict[str, Site]) -> Site:
+    found: Site = sites[request.param]
+    return found
 
 
 class Tab:
@@ -169,14 +181,13 @@ def reached(request: pytest.FixtureRequest, open_proxy: ProxyProcess) -> Iterato
 
 
 @pytest.fixture
-def tab(browser: Browser) -> Iterator[Tab]:
+def tab(profile: BrowserContext) -> Iterator[Tab]:
     """A page that is not open yet. At the end it has asked nobody but this machine."""
-    context = browser.new_context()
+    tab = Tab(profile.new_page())
     try:
-        tab = Tab(context.new_page())
         yield tab
     finally:
-        context.close()
+        tab.page.close()
     asked = {urlsplit(url).hostname for url in tab.requests if not url.startswith(("blob:", "data:"))}
     assert asked == {"127.0.0.1"}
 
@@ -199,8 +210,8 @@ def test_a_script_waits_for_a_socket(
     attributes, program, waiting = SCRIPTS[script]
     thread, entry = "PyScript, " + script.partition("-")[0], "async" if waiting == "jspi" else "sync"
     record_property("cell", ("Chromium", thread, entry, reached.carrier))
-    site.write(program, attributes, **reached.names, echo=echo_server.address)
-    told = tab.hear("told: ", lambda: tab.page.goto(site.url))
+    url = site.write(program, attributes, **reached.names, echo=echo_server.address)
+    told = tab.hear("told: ", lambda: tab.page.goto(url))
     assert told == f"told: hello from PyScript {waiting}"
     assert len(tab.page.workers) == ("worker" in attributes)
 
@@ -214,7 +225,7 @@ def test_a_handler_of_an_event_waits_for_a_socket(
     record_property: Callable[[str, Cell], None],
 ):
     record_property("cell", ("Chromium", "PyScript, page", "callback", reached.carrier))
-    site.write(ASK_WHEN_CLICKED, **reached.names, echo=echo_server.address)
-    tab.hear("ready", lambda: tab.page.goto(site.url))
+    url = site.write(ASK_WHEN_CLICKED, **reached.names, echo=echo_server.address)
+    tab.hear("ready", lambda: tab.page.goto(url))
     told = tab.hear("told: ", lambda: tab.page.get_by_role("button", name="Ask").click())
     assert told == "told: hello from a handler xhr"

@@ -107,7 +107,7 @@ def refusing_port() -> Iterator[Refusing]:
         yield peer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def unanswering_port() -> Iterator[Unanswering]:
     with Unanswering() as peer:
         yield peer

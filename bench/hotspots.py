@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
-
 from bench.measures import FULL, MEASURES, WARM_UP, Measure
 from bench.peers import JavaScript, Peer, PythonSockets
 from bench.stage import Stage
+from bench.threads import Shares, threads_timed
 from tests.page_python import PagePython
 from tests.servers import ROOT
 
@@ -63,10 +63,16 @@ def profile(measure: Measure, peer: Peer, repeat: int, output: Path) -> None:
     figure = measure.figure
     peer.measure(figure.name, measure.service, measure.options(WARM_UP))
     stem = output / f"{figure.name}-{peer.name}"
-    with page_profiled(page_of(peer), stem.with_suffix(".cpuprofile")), process_profiled(peer, stem):
+    threads = Shares(float)
+    with (
+        page_profiled(page_of(peer), stem.with_suffix(".cpuprofile")),
+        process_profiled(peer, stem),
+        threads_timed(threads),  # the innermost: fetching the profile is no part of it
+    ):
         samples = [peer.measure(figure.name, measure.service, measure.options(FULL)) for _ in range(repeat)]
     shown = ", ".join(f"{measure.value(sample['seconds'], FULL):.4g}" for sample in samples)
     print(f"\n# {figure.title}, {peer.title}: {shown} {figure.unit} while profiled")
+    show(f"threads, of one processor ({os.cpu_count()} are there)", threads, total=1)
     show("page, self", page_times(json.loads(stem.with_suffix(".cpuprofile").read_text())))
     stacks = stem.with_suffix(".stacks")
     if stacks.exists():
@@ -75,24 +81,23 @@ def profile(measure: Measure, peer: Peer, repeat: int, output: Path) -> None:
         show("process, with what it calls", whole, total=sum(own.values()))
 
 
-def page_of(peer: Peer) -> Page:
+def page_of(peer: Peer) -> PagePython:
     if isinstance(peer, PythonSockets):
         assert isinstance(peer.python, PagePython)
-        return peer.python.page
+        return peer.python
     assert isinstance(peer, JavaScript)
-    assert isinstance(peer.page, Page)
     return peer.page
 
 
 @contextmanager
-def page_profiled(page: Page, path: Path) -> Iterator[None]:
-    devtools = page.context.new_cdp_session(page)
-    devtools.send("Profiler.enable")
-    devtools.send("Profiler.setSamplingInterval", {"interval": INTERVAL})
-    devtools.send("Profiler.start")
+def page_profiled(page: PagePython, path: Path) -> Iterator[None]:
+    page.devtools("Profiler.enable")
+    page.devtools("Profiler.setSamplingInterval", interval=INTERVAL)
+    page.devtools("Profiler.start")
     yield
-    path.write_text(json.dumps(devtools.send("Profiler.stop")["profile"]))
-    devtools.detach()
+    page.devtools("Profiler.stop", file=path)
+    path.write_text(json.dumps(json.loads(path.read_text())["profile"]))
+    page.devtools("Profiler.disable")
 
 
 @contextmanager
@@ -143,10 +148,10 @@ def process_times(stacks: str) -> tuple[Counter[str], Counter[str]]:
     return own, whole
 
 
-def show(title: str, times: Counter[str], total: int | None = None) -> None:
+def show(title: str, times: Mapping[str, float], total: float | None = None) -> None:
     total = total or sum(times.values()) or 1
     print(f"  {title}:")
-    for name, time in times.most_common(SHOWN):
+    for name, time in sorted(times.items(), key=lambda each: -each[1])[:SHOWN]:
         print(f"    {100 * time / total:5.1f} %  {name}")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, CDPSession
-
 from bench.peers import POSIX, open_our_sockets
 from bench.processes import Proxy, Services
+from tests.driven import DrivenBrowser
 from tests.page_python import PagePython
 
 FIRST = 16
@@ -22,7 +21,7 @@ tracemalloc.get_traced_memory()[0]
 """
 
 
-def memory_of_streams(browser: Browser, services: Services, wheel: str, count: int) -> dict[str, float]:
+def memory_of_streams(browser: DrivenBrowser, services: Services, wheel: str, count: int) -> dict[str, float]:
     """Bytes for each of ``count`` asyncio streams that are open and have echoed one message.
 
     Returns:
@@ -32,22 +31,19 @@ def memory_of_streams(browser: Browser, services: Services, wheel: str, count: i
     with Proxy() as proxy:
         python, _ = open_our_sockets(browser, proxy, wheel)
         try:
-            devtools = python.page.context.new_cdp_session(python.page)
-            before = used(python, devtools, proxy, services, FIRST)
-            after = used(python, devtools, proxy, services, count)
+            before = used(python, proxy, services, FIRST)
+            after = used(python, proxy, services, count)
         finally:
             python.close()
     return {name: (after[name] - before[name]) / count for name in before}
 
 
-def used(
-    python: PagePython, devtools: CDPSession, proxy: Proxy, services: Services, count: int
-) -> dict[str, int]:
+def used(python: PagePython, proxy: Proxy, services: Services, count: int) -> dict[str, int]:
     """Bytes in use with so many streams more."""
     address = [services.host, services.ports["echo"]]
     traced: int = python.run(HOLD, timeout=60, module=POSIX, address=address, count=count)
-    devtools.send("HeapProfiler.collectGarbage")
-    heap = devtools.send("Runtime.getHeapUsage")
+    python.devtools("HeapProfiler.collectGarbage")
+    heap = python.devtools("Runtime.getHeapUsage")
     found = {"js_memory": heap["usedSize"], "python_memory": traced}
     resident = proxy.resident()
     return found if resident is None else found | {"proxy_memory": resident}

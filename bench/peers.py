@@ -6,12 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
-
 from bench.processes import BareBridge, Carrier, MeasuredProcess, Proxy, Services
-from tests.firefox import FirefoxPython
+from tests.driven import DrivenBrowser
 from tests.host_python import HostPython
-from tests.page_python import BrowserPython, PagePython
+from tests.page_python import PagePython
 
 HERE = Path(__file__).resolve().parent
 
@@ -115,7 +113,7 @@ class JavaScript(Peer):
         title: str,
         process: Carrier,
         services: Services,
-        page: Page | FirefoxPython,
+        page: PagePython,
         *,
         module: str,
     ) -> None:
@@ -123,13 +121,14 @@ class JavaScript(Peer):
         self.process = process
         self.page = page
         self._module = module
-        self._functions: list[str] = evaluate(page, "name => Object.keys(globalThis[name])", module)
+        self._functions: list[str] = page.evaluate("name => Object.keys(globalThis[name])", module)
 
     def measure(self, what: str, service: str, options: dict[str, Any]) -> Sample:
         if what not in self._functions:
             raise UnsupportedError
         url = self.process.url(self._services.ports[service])
-        return sample(evaluate(self.page, CALL_MODULE, [self._module, what, url, options, TIMEOUT * 1000]))
+        asked = [self._module, what, url, options, TIMEOUT * 1000]
+        return sample(self.page.evaluate(CALL_MODULE, asked, TIMEOUT))
 
 
 class BareRequest(Peer):
@@ -137,7 +136,7 @@ class BareRequest(Peer):
 
     process: Proxy
 
-    def __init__(self, name: str, title: str, process: Proxy, services: Services, page: Page) -> None:
+    def __init__(self, name: str, title: str, process: Proxy, services: Services, page: PagePython) -> None:
         super().__init__(name, title, process, services)
         self.process = process
         self.page = page
@@ -146,7 +145,7 @@ class BareRequest(Peer):
         if what != "ping":
             raise UnsupportedError
         call = "([url, options]) => bareRequest.ping(url, options)"
-        return sample(self.page.evaluate(call, [f"{self.process.url}/healthz", options]))
+        return sample(self.page.evaluate(call, [f"{self.process.url}/healthz", options], TIMEOUT))
 
 
 class PythonSockets(Peer):
@@ -158,7 +157,7 @@ class PythonSockets(Peer):
         title: str,
         process: MeasuredProcess | None,
         services: Services,
-        python: BrowserPython | HostPython,
+        python: PagePython | HostPython,
         *,
         modules: list[str],
     ) -> None:
@@ -185,33 +184,25 @@ def sample(found: float | Sample) -> Sample:
     return found if isinstance(found, dict) else {"seconds": found}
 
 
-def evaluate(page: Page | FirefoxPython, function: str, argument: object) -> Any:
-    """What a function of JavaScript returns there."""
-    if isinstance(page, FirefoxPython):
-        return page.evaluate(function, argument, TIMEOUT)
-    return page.evaluate(function, argument)
-
-
-def load_modules(page: Page | FirefoxPython) -> None:
+def load_modules(page: PagePython) -> None:
     """Let JavaScript in a page measure."""
     for name, file in MODULES.items():
-        evaluate(page, LOAD_MODULE, [name, (HERE / file).read_text()])
+        page.evaluate(LOAD_MODULE, [name, (HERE / file).read_text()])
 
 
-def open_raw_page(browser: Browser, url: str) -> Page:
-    """A page without Python in which JavaScript is measured."""
-    page = browser.new_context().new_page()
-    page.goto(url)
+def open_raw_page(browser: DrivenBrowser, url: str) -> PagePython:
+    """A page in which JavaScript is measured; Python idles there."""
+    page = PagePython(browser, url, own=True)
     load_modules(page)
     return page
 
 
-def open_own_sockets(browser: Browser, url: str, bridge: BareBridge) -> PagePython:
+def open_own_sockets(browser: DrivenBrowser, url: str, bridge: BareBridge) -> PagePython:
     """Python on Pyodide's own socket code, made for Node and here fed by a WebSocket."""
-    python = PagePython(browser, url)
+    python = PagePython(browser, url, own=True)
     carry_measures(python)
-    python.page.evaluate(LOAD_MODULE, ["wintertc", (HERE / "wintertc_websocket.js").read_text()])
-    python.page.evaluate(
+    python.evaluate(LOAD_MODULE, ["wintertc", (HERE / "wintertc_websocket.js").read_text()])
+    python.evaluate(
         "bridge => pyodide._api.initializeNodeSockFS(wintertc.connectThrough(bridge))",
         f"ws://{bridge.host}:{bridge.port}",
     )
@@ -219,17 +210,17 @@ def open_own_sockets(browser: Browser, url: str, bridge: BareBridge) -> PagePyth
 
 
 def open_our_sockets(
-    browser: Browser, proxy: Proxy, wheel: str, blocking: str = "auto"
+    browser: DrivenBrowser, proxy: Proxy, wheel: str, blocking: str = "auto"
 ) -> tuple[PagePython, dict[str, float]]:
     """Python on our sockets, and how many seconds it took to get them once Pyodide was up.
 
     Blocking calls wait as ``blocking`` has it: see ``pynet_browser.install``.
     """
-    python = PagePython(browser, f"{proxy.url}/healthz")
+    python = PagePython(browser, f"{proxy.url}/healthz", own=True)
     return python, install_ours(python, proxy, wheel, blocking)
 
 
-def install_ours(python: BrowserPython, proxy: Proxy, wheel: str, blocking: str = "auto") -> dict[str, float]:
+def install_ours(python: PagePython, proxy: Proxy, wheel: str, blocking: str = "auto") -> dict[str, float]:
     """Give Python our sockets, and what measures them: ``wheel`` and ``start`` are the seconds it took."""
     carry_measures(python)
     times: dict[str, float] = python.run(
@@ -253,7 +244,7 @@ def install_ours(python: BrowserPython, proxy: Proxy, wheel: str, blocking: str 
     return times
 
 
-def carry_measures(python: BrowserPython) -> None:
+def carry_measures(python: PagePython) -> None:
     """Let Python in a page import what Python here imports."""
     names = [f"{module.replace('.', '/')}.py" for module in ("bench.__init__", SOCKETS, POSIX, HTTP)]
     python.run(CARRY_MEASURES, modules={name: (HERE.parent / name).read_text() for name in names})

@@ -6,9 +6,8 @@ import socket
 import statistics
 import time
 
-from playwright.sync_api import Browser
-
 from bench.processes import Proxy
+from tests.driven import DrivenBrowser
 from tests.page_python import PagePython
 from tests.relay import Relay
 
@@ -33,7 +32,7 @@ with socket.create_connection(tuple(address)) as connection:
 """
 
 
-def resuming(browser: Browser, proxy: Proxy, wheel: str) -> float:
+def resuming(browser: DrivenBrowser, proxy: Proxy, wheel: str) -> float:
     """Round trips from a cut until the program has the byte that its peer has sent meanwhile: the median.
 
     A TCP connection to the relay costs none of them, as it would in a network.
@@ -43,8 +42,8 @@ def resuming(browser: Browser, proxy: Proxy, wheel: str) -> float:
         Relay((proxy.host, proxy.port), latency=LATENCY) as relay,
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
-        python = PagePython(browser, f"http://{relay.host}:{relay.port}/healthz")
-        python.page.evaluate(NO_PAUSE)
+        python = PagePython(browser, f"http://{relay.host}:{relay.port}/healthz", own=True)
+        python.evaluate(NO_PAUSE)
         peers: list[socket.socket] = []
         begun = 0.0
 

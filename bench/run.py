@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from playwright.sync_api import Error
-
 from bench.chart import draw
 from bench.measures import FULL, MEASURES, MEMORY, QUICK, RESUMING, START, WARM_UP, WHEEL, Load, Measure
 from bench.peers import Peer, UnsupportedError
@@ -123,7 +121,7 @@ class Bench:
         except UnsupportedError:
             self._hopeless.add((figure.name, peer.name))
             return
-        except (Error, PageError, PageTimeoutError) as error:
+        except (TimeoutError, PageError, PageTimeoutError) as error:
             self._hopeless.add((figure.name, peer.name))
             self._results.failures[f"{figure.title}, {peer.title}"] = str(error).splitlines()[0]
             return

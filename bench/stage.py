@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Self
 
-from playwright.sync_api import Browser, sync_playwright
-
 from bench.memory import memory_of_streams
 from bench.peers import (
     HTTP,
@@ -17,7 +15,6 @@ from bench.peers import (
     Peer,
     PythonSockets,
     install_ours,
-    load_modules,
     open_our_sockets,
     open_own_sockets,
     open_raw_page,
@@ -33,11 +30,11 @@ from bench.processes import (
     allow_descriptors,
 )
 from bench.resuming import resuming
-from tests.browser.conftest import QUIET
-from tests.firefox import Firefox, FirefoxPython
+from tests.driven import DrivenBrowser
 from tests.host_python import HostPython
-from tests.machine import find_chromium, find_firefox
-from tests.servers import ROOT, ServerError, required
+from tests.machine import find_firefox
+from tests.page_python import PagePython
+from tests.servers import ROOT, ServerError
 
 
 class Stage:
@@ -51,7 +48,7 @@ class Stage:
         versions: What was measured.
     """
 
-    browser: Browser
+    browser: DrivenBrowser
     proxy: Proxy
     peers: list[Peer]
     versions: dict[str, str]
@@ -90,9 +87,7 @@ class Stage:
         wisp = stack.enter_context(WispServer())
         websockify = stack.enter_context(Websockify(services))
         self.proxy = stack.enter_context(Proxy())
-        chromium = stack.enter_context(sync_playwright()).chromium
-        self.browser = chromium.launch(executable_path=required(find_chromium, "chromium"), args=QUIET)
-        stack.callback(self.browser.close)
+        self.browser = stack.enter_context(DrivenBrowser("Chromium"))
 
         blank = f"{self.proxy.url}/healthz"  # a page of an origin that serves Pyodide
         raw = open_raw_page(self.browser, blank)
@@ -120,17 +115,16 @@ class Stage:
         ]
         self.versions = {
             "Chromium": self.browser.version,
-            "Pyodide": ours.page.evaluate("() => pyodide.version"),
+            "Pyodide": ours.evaluate("() => pyodide.version"),
         }
         if find_firefox():
             self._start_firefox(stack, bridge)
 
     def _start_firefox(self, stack: ExitStack, bridge: BareBridge) -> None:
-        firefox = stack.enter_context(Firefox())
+        firefox = stack.enter_context(DrivenBrowser("Firefox"))
         self.versions["Firefox"] = firefox.version
         blank = f"{self.proxy.url}/healthz"
-        raw, ours = FirefoxPython(firefox, blank), FirefoxPython(firefox, blank)
-        load_modules(raw)
+        raw, ours = open_raw_page(firefox, blank), PagePython(firefox, blank)
         install_ours(ours, self.proxy, wheel_name())
         services = self._services
         peers: list[Peer] = [

@@ -22,5 +22,5 @@ export default [
       "prefer-const": "error",
     },
   },
-  { files: ["tests/js/**", "tests/firefox.js", "js/eslint.config.js"], languageOptions: { globals: globals.node } },
+  { files: ["tests/js/**", "tests/driven.js", "js/eslint.config.js"], languageOptions: { globals: globals.node } },
 ];

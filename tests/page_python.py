@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import textwrap
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page
-from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+from tests.driven import DrivenBrowser, ScriptError
 
 Thread: TypeAlias = Literal["page", "worker"]
 """Where Python runs: on the page's own thread, or in a module worker of the page."""
@@ -93,27 +91,40 @@ class PageTimeoutError(Exception):
     """The Python code in the page did not end in time; it may still be running there."""
 
 
-class BrowserPython(ABC):
-    """A page with Pyodide in it, in whatever browser.
+class PagePython:
+    """A page with Pyodide in it.
 
     Attributes:
         console: What the page has printed.
         page_errors: The exceptions nobody caught; a test that provokes one clears the list.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        browser: DrivenBrowser,
+        url: str,
+        *,
+        thread: Thread = "page",
+        suspends: bool = True,
+        own: bool = False,
+    ) -> None:
+        """Opens a page and boots Pyodide, which its origin must serve at ``/pyodide/``.
+
+        Args:
+            browser: In which.
+            url: The page.
+            thread: Where Python runs.
+            suspends: If not, Pyodide finds a browser that cannot suspend Python (JSPI), as Safari 26 is.
+            own: Whether storage and caches are the page's own; otherwise it shares them with other pages.
+        """
         self.console: list[str] = []
         self.page_errors: list[str] = []
         self._numbers = itertools.count(1)
         self._tell: Callable[[Any], None] | None = None
-
-    def boot(self, *, thread: Thread = "page", suspends: bool = True) -> None:
-        """Boots Pyodide, which the page's origin must serve at ``/pyodide/``.
-
-        Args:
-            thread: Where it runs.
-            suspends: If not, Pyodide finds a browser that cannot suspend Python (JSPI), as Safari 26 is.
-        """
+        self._browser = browser
+        # Firefox keeps no compiled code: nothing is won by what its pages would share.
+        self._tab = browser.open(self, url, own=own or browser.product == "Firefox")
+        self._closed = False
         options = {"thread": thread, "suspends": suspends, "runner": RUNNER}
         self.evaluate(BOOT, [PROGRAM.read_text("utf-8"), options], BOOT_TIMEOUT)
 
@@ -161,65 +172,38 @@ class BrowserPython(ABC):
         """Interrupts Python in the worker of a page that is cross-origin isolated, as Ctrl-C does."""
         self.evaluate(INTERRUPT, None, BOOT_TIMEOUT)
 
-    @abstractmethod
-    def evaluate(self, function: str, argument: Any, timeout: float) -> Any:
-        """What a function of JavaScript's returns in the page, which must be true and JSON.
+    def evaluate(self, function: str, argument: Any = None, timeout: float = 30) -> Any:
+        """What a function of JavaScript's, or a promise of it, gives in the page; it must be JSON.
 
         Raises:
             PageError: It throws, or the page is gone.
             TimeoutError: It takes longer than so many seconds, whatever keeps the page.
         """
+        code, milliseconds = function, timeout * 1000
+        try:
+            return self._ask("evaluate", code=code, argument=argument, milliseconds=milliseconds)
+        except ScriptError as error:
+            raise PageError("JavaScript", str(error), error.stack) from error
 
-    @abstractmethod
+    def devtools(self, command: str, file: Path | None = None, **parameters: Any) -> Any:
+        """Gives a command to Chromium's DevTools: what it answers, unless that is to be in a file."""
+        return self._ask("devtools", command=command, parameters=parameters, file=file and str(file))
+
     def close(self) -> None:
         """Closes the page, whatever runs in it."""
+        if not self._closed:
+            self._closed = True
+            self._ask("close")
 
-    def _on_told(self, value: str) -> None:
-        assert self._tell is not None, f"nobody is there to be told {value}"
-        self._tell(json.loads(value))
+    def hear(self, line: dict[str, str]) -> None:
+        """Takes what the driver says about the page."""
+        if "told" in line:
+            assert self._tell is not None, f"nobody is there to be told {line['told']}"
+            self._tell(json.loads(line["told"]))
+        elif "uncaught" in line:
+            self.page_errors.append(line["uncaught"])
+        else:
+            self.console.append(line["console"])
 
-
-class PagePython(BrowserPython):
-    """A page of Chromium.
-
-    Attributes:
-        page: Playwright's page.
-    """
-
-    def __init__(
-        self,
-        browser: Browser | BrowserContext,
-        url: str,
-        *,
-        thread: Thread = "page",
-        suspends: bool = True,
-    ) -> None:
-        """Opens ``url`` and boots Pyodide there; see `boot`.
-
-        In a browser the page has a profile of its own; pages of a context share storage and caches.
-        """
-        super().__init__()
-        self.page: Page = browser.new_page()
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.page_errors.append(f"{error}\n{error.stack or ''}"))
-        self.page.expose_function("toldByPage", self._on_told)
-        self.page.goto(url)
-        self.boot(thread=thread, suspends=suspends)
-
-    def evaluate(self, function: str, argument: Any, timeout: float) -> Any:
-        try:
-            # Playwright's own evaluate() has no timeout, and no timer runs in a page that Python keeps.
-            handle = self.page.wait_for_function(
-                function, arg=argument, timeout=timeout * 1000, polling=1_000_000
-            )
-            return handle.json_value()
-        except PlaywrightTimeoutError as error:
-            raise TimeoutError from error
-        except Error as error:
-            raise PageError("JavaScript", error.message, error.stack or "") from error
-
-    def close(self) -> None:
-        self.page.close()
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        self.console.append(f"{message.type}: {message.text}")
+    def _ask(self, action: str, **arguments: Any) -> Any:
+        return self._browser.ask(action, tab=self._tab, **arguments)

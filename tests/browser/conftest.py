@@ -8,34 +8,21 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, sync_playwright
 
 from tests.beside import Beside
 from tests.browser.matrix import table
-from tests.firefox import Firefox, FirefoxPython
+from tests.driven import QUIET, DrivenBrowser, Product
 from tests.host_python import HostPython
 from tests.machine import find_chromium
-from tests.page_python import BrowserPython, PagePython, Thread
+from tests.page_python import PagePython, Thread
 from tests.peers import TcpPeer
 from tests.relay import Relay
 from tests.servers import ROOT, ProxyProcess
 
-# A browser that talks to nobody but the page's own servers.
-QUIET = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    # Some sessions of a browser profile their allocations for its makers. That walks beyond the end of the
-    # stack of suspended Python, and the page crashes (seen in Chromium 156; always, where every
-    # session profiles). A list of features to disable would replace Playwright's; this comes to the same.
-    "--enable-features=HeapProfilerReporting:stable-probability/0/nonstable-probability/0",
-    "--no-first-run",
-]
 CONSOLE_LINES = 50  # shown when a test fails
 DESCRIPTORS = 8192  # what a test with a thousand connections needs, here and in the proxy, and more
 
@@ -104,16 +91,23 @@ def browser(chromium: BrowserType, chromium_path: str) -> Iterator[Browser]:
 def profile(
     chromium: BrowserType, chromium_path: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BrowserContext]:
-    """What most pages share: Chromium keeps compiled code there, which saves a third of a page's start."""
+    """What pages may share: Chromium keeps compiled code there, which saves a third of a page's start."""
     directory = tmp_path_factory.mktemp("profile")
     with chromium.launch_persistent_context(directory, executable_path=chromium_path, args=QUIET) as context:
         yield context
 
 
 @pytest.fixture(scope="session")
-def firefox() -> Iterator[Firefox]:
-    with Firefox() as firefox:
-        yield firefox
+def driven() -> Iterator[DrivenBrowser]:
+    """The Chromium of most pages with Python."""
+    with DrivenBrowser("Chromium") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def firefox() -> Iterator[DrivenBrowser]:
+    with DrivenBrowser("Firefox") as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
@@ -140,22 +134,19 @@ def open_python(
     request: pytest.FixtureRequest, proxy: ProxyProcess, wheel: Path
 ) -> Iterator[Callable[..., Any]]:
     """``open_python()`` opens a page more; with ``install=False`` it has the package but no connection."""
-    pages: list[BrowserPython] = []
+    pages: list[PagePython] = []
 
     def open_page(
         through: ProxyProcess = proxy,
         *,
-        browser: Literal["Chromium", "Firefox"] = "Chromium",
+        browser: Product = "Chromium",
         thread: Thread = "page",
         install: bool = True,
         suspends: bool = True,
-    ) -> BrowserPython:
+    ) -> PagePython:
         url = f"{through.url}/healthz"  # any page of the proxy's origin will do; this one has nothing on it
-        python: BrowserPython
-        if browser == "Firefox":
-            python = FirefoxPython(request.getfixturevalue("firefox"), url, thread=thread, suspends=suspends)
-        else:
-            python = PagePython(request.getfixturevalue("profile"), url, thread=thread, suspends=suspends)
+        driver = request.getfixturevalue("driven" if browser == "Chromium" else "firefox")
+        python = PagePython(driver, url, thread=thread, suspends=suspends)
         pages.append(python)
         python.run("import micropip; await micropip.install(wheel)", wheel=f"{through.url}/dist/{wheel.name}")
         if install:
@@ -242,7 +233,7 @@ def pytest_runtest_makereport(item: pytest.Item):
     report = yield
     if report.failed:
         for fixture in getattr(item, "funcargs", {}).values():
-            if isinstance(fixture, BrowserPython):
+            if isinstance(fixture, PagePython):
                 lines = [*fixture.console[-CONSOLE_LINES:], *fixture.page_errors]
                 report.sections.append(("the page's console", "\n".join(lines)))
             if isinstance(fixture, ProxyProcess) and report.when != "teardown":  # it may have gone by then

@@ -41,7 +41,7 @@ with socket.create_connection((host, port), 10) as connection:
 
 
 def test_a_socket_goes_on_when_the_session_comes_back_to_a_websocket(page, install, behind, echo_server):
-    page.page.evaluate(SOON)
+    page.evaluate(SOON)
     with HttpOnly(behind.address) as network:
         install(network, behind)
 

@@ -142,7 +142,7 @@ task = asyncio.ensure_future(pynet_browser.diagnose(${JSON.stringify(url)}, toke
         const diagnosis = await pyodide.globals.get("task");
         return pyodide.runPython("lambda diagnosis: str(diagnosis)")(diagnosis);
     }"""
-    text = page.page.evaluate(script, [proxy.ws_url, proxy.token])
+    text = page.evaluate(script, [proxy.ws_url, proxy.token])
     assert "look at blocking calls" in text
     assert "runPythonAsync" in text
 

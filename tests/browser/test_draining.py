@@ -137,5 +137,5 @@ def test_what_is_open_goes_on_where_python_cannot_be_suspended(page, install, st
         page.run(OPEN, host=echo_server.host, port=echo_server.port)
         told_to_stop(behind)
         source = "old.sendall(b'still'); answer = old.recv(5, 256).decode(); old.close(); answer"
-        assert page.page.evaluate("source => pyodide.runPython(source)", source) == "still"
+        assert page.evaluate("source => pyodide.runPython(source)", source) == "still"
         assert behind.status(timeout=10) == 0

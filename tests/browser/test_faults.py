@@ -179,7 +179,7 @@ None
         "select": "select.select([connection], [], [], 5)",
         "getaddrinfo": "socket.getaddrinfo('localhost', 80)",
     }
-    found = suspending.page.evaluate(
+    found = suspending.evaluate(
         SYNCHRONOUS,
         f"""
 import pynet_browser, select, socket
@@ -211,7 +211,7 @@ None
         host=echo_server.host,
         port=echo_server.port,
     )
-    assert python.page.evaluate(SYNCHRONOUS, "connection.recv(5).decode()") == "ready"
+    assert python.evaluate(SYNCHRONOUS, "connection.recv(5).decode()") == "ready"
 
 
 FAILING = """
@@ -250,7 +250,7 @@ def waiting(loose, proxy, start_proxy, tmp_path, echo_server):
         )
         yield loose, behind, relay
         # The interpreter lives, whatever was.
-        assert loose.page.evaluate(SYNCHRONOUS, "6 * 7") == 42
+        assert loose.evaluate(SYNCHRONOUS, "6 * 7") == 42
 
 
 def during_the_wait(relay, act):
@@ -269,7 +269,7 @@ def during_the_wait(relay, act):
 def test_a_proxy_that_is_killed_fails_a_synchronous_wait_after_the_grace_period(waiting):
     page, behind, relay = waiting
     killing = during_the_wait(relay, behind.kill)
-    found = page.page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
+    found = page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
     killing.result()
     assert found.startswith("ETIMEDOUT")
     assert page.run("took") < 10
@@ -278,7 +278,7 @@ def test_a_proxy_that_is_killed_fails_a_synchronous_wait_after_the_grace_period(
 def test_a_proxy_that_stops_fails_a_synchronous_wait_and_says_why(waiting):
     page, behind, relay = waiting
     stopping = during_the_wait(relay, behind.stop)
-    found = page.page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
+    found = page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
     stopping.result()
     assert found.startswith("ECONNRESET")
     assert "the proxy was stopped" in found
@@ -295,7 +295,7 @@ def test_a_proxy_that_was_restarted_fails_a_synchronous_wait_and_serves_the_next
         behind.kill()
 
     restarting = during_the_wait(relay, restart)
-    found = page.page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
+    found = page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.recv(1)"))
     restarting.result()
     assert found.startswith("ECONNRESET")
     source = f"""
@@ -305,14 +305,12 @@ with socket.create_connection(({echo_server.host!r}, {echo_server.port}), 10) as
     answer = new.recv(3, socket.MSG_WAITALL).decode()
 answer
 """
-    assert page.page.evaluate(SYNCHRONOUS, source) == "new"
+    assert page.evaluate(SYNCHRONOUS, source) == "new"
 
 
 def test_a_timeout_holds_where_no_proxy_answers(waiting):
     page, behind, _ = waiting
     behind.kill()
-    found = page.page.evaluate(
-        SYNCHRONOUS, FAILING.format(call="connection.settimeout(0.3); connection.recv(1)")
-    )
+    found = page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.settimeout(0.3); connection.recv(1)"))
     assert "timed out" in found
     assert 0.3 <= page.run("took") < 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.page_python import BrowserPython
+from tests.page_python import PagePython
 from tests.peers import pattern
 from tests.web_site import WebSite
 
@@ -76,7 +76,7 @@ def closed() -> Iterator[WebSite]:
 
 
 @pytest.fixture(scope="module", params=["page", "worker"])
-def place(request: pytest.FixtureRequest, open_python: Callable[..., BrowserPython]) -> BrowserPython:
+def place(request: pytest.FixtureRequest, open_python: Callable[..., PagePython]) -> PagePython:
     return open_python(thread=request.param)
 
 
@@ -103,7 +103,7 @@ def digest(data: bytes) -> str:
 
 
 @pytest.fixture(params=list(itertools.product(WAYS, VIAS)), ids="-".join)
-def way_and_via(request: pytest.FixtureRequest, place: BrowserPython) -> tuple[str, str]:
+def way_and_via(request: pytest.FixtureRequest, place: PagePython) -> tuple[str, str]:
     way, via = request.param
     if way != "blocked" and place.run("import js; not hasattr(js, 'document')"):
         pytest.skip("in a worker only blocking requests are made in another way than on a page")

@@ -73,7 +73,7 @@ def test_install_names_what_is_no_proxy(page, behind, echo_server, kind):
 @pytest.mark.parametrize("kind", NONSENSE)
 def test_so_does_install_sync(page, behind, echo_server, kind):
     with Nonsense(NONSENSE[kind]) as server:
-        outcome = page.page.evaluate(INSTALL_SYNC, [f"ws://127.0.0.1:{server.port}/pynet", ""])
+        outcome = page.evaluate(INSTALL_SYNC, [f"ws://127.0.0.1:{server.port}/pynet", ""])
         assert outcome.startswith("ProxyUnreachableError")
         assert f"ws://127.0.0.1:{server.port}/pynet" in outcome
     assert_usable(page, behind, echo_server)
@@ -126,6 +126,6 @@ def test_a_session_outlives_nonsense_in_between(page, behind, echo_server, kind,
         if suspends:
             assert page.run(GO_ON, timeout=60) == "after"
         else:
-            assert page.page.evaluate("source => pyodide.runPython(source)", GO_ON) == "after"
+            assert page.evaluate("source => pyodide.runPython(source)", GO_ON) == "after"
         leaving.result()
     assert echo_server.accepted == 1

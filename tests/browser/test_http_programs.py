@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.http_site import HELLO
-from tests.page_python import BrowserPython
+from tests.page_python import PagePython
 from tests.peers import pattern
 from tests.web_site import WebSite
 
@@ -31,14 +31,14 @@ def closed() -> Iterator[WebSite]:
 
 
 @pytest.fixture(scope="module")
-def page(open_python: Callable[..., BrowserPython]) -> BrowserPython:
+def page(open_python: Callable[..., PagePython]) -> PagePython:
     page = open_python()
     page.run("import micropip; await micropip.install(libraries)", libraries=LIBRARIES, timeout=60)
     return page
 
 
 @pytest.fixture(params=["async", "sync"], ids=["suspended", "blocked"])
-def run(request: pytest.FixtureRequest, page: BrowserPython) -> Callable[..., Any]:
+def run(request: pytest.FixtureRequest, page: PagePython) -> Callable[..., Any]:
     """Runs code that does not await, where Python can be suspended and where it cannot."""
     return lambda source, **names: page.run(source, entry=request.param, **names)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from playwright.sync_api import Browser
 
+from tests.driven import DrivenBrowser
 from tests.page_python import PageError, PagePython
 from tests.servers import ROOT, ProxyProcess, ServerProcess
 from tests.web_site import WebSite
@@ -103,13 +103,12 @@ def test_the_proxy_checks_certificates(python, site):
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, proxy: ProxyProcess, wheel: Path) -> Iterator[PagePython]:
+def page(proxy: ProxyProcess, wheel: Path) -> Iterator[PagePython]:
     """Python in a browser that asks nobody about certificates."""
-    context = browser.new_context(ignore_https_errors=True)
-    page = PagePython(context, f"{proxy.url}/healthz")
-    page.run("import micropip; await micropip.install(wheel)", wheel=f"{proxy.url}/dist/{wheel.name}")
-    yield page
-    context.close()
+    with DrivenBrowser("Chromium", "--ignore-certificate-errors") as browser:
+        page = PagePython(browser, f"{proxy.url}/healthz")
+        page.run("import micropip; await micropip.install(wheel)", wheel=f"{proxy.url}/dist/{wheel.name}")
+        yield page
 
 
 def test_a_body_goes_out_while_it_comes_into_being(page, http2_site):

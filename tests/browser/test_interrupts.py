@@ -31,9 +31,9 @@ def proxy_of_python(start_proxy, host):
 
 
 @pytest.fixture(scope="module")
-def python(profile, proxy_of_python, host, wheel):
+def python(driven, proxy_of_python, host, wheel):
     """Python in a worker of an isolated page, with a connection."""
-    python = PagePython(profile, f"{host.url}/index.html", thread="worker")
+    python = PagePython(driven, f"{host.url}/index.html", thread="worker")
     python.run(
         """
         import micropip
@@ -81,7 +81,7 @@ connection.sendall(b"goes on")
 @pytest.mark.parametrize(("entry", "waiting"), [("async", "jspi"), ("sync", "xhr")])
 def test_a_wait_ends_and_its_socket_goes_on(python, echo_server, entry, waiting, wait):
     python.run(CONNECT, host=echo_server.host, port=echo_server.port)
-    python.page.evaluate(PRESS)
+    python.evaluate(PRESS)
     source = "import socket" + WAIT.format(WAITS[wait])
     assert python.run(source, entry=entry, timeout=20) == [waiting, "interrupted", "goes on"]
 
@@ -90,7 +90,7 @@ def test_a_request_ends_too(python, silent_server):
     """Where Python is suspended; a synchronous request is out of everybody's reach."""
     imports = "from pynet_browser.http import fetch_sync; from urllib.request import urlopen"
     python.run(f"{imports}; None")  # which takes longer than until the key is pressed
-    python.page.evaluate(PRESS)
+    python.evaluate(PRESS)
     source = f"""
         {imports}
         try:
@@ -100,7 +100,7 @@ def test_a_request_ends_too(python, silent_server):
         [ended, fetch_sync(page).status]
     """
     url = f"http://{silent_server.host}:{silent_server.port}/"
-    page = python.page.url
+    page = python.evaluate("() => location.href")
     assert python.run(source, timeout=20, url=url, page=page) == ["interrupted", 200]
 
 
@@ -109,7 +109,7 @@ def test_a_look_up_ends_too(python, proxy_of_python):
         install = "import pynet_browser; await pynet_browser.install(url, token=token); None"
         python.run(install, url=f"ws://127.0.0.1:{relay.port}/pynet", token=proxy_of_python.token)
         relay.freeze()
-        python.page.evaluate(PRESS)
+        python.evaluate(PRESS)
         source = """
             import socket
             try:
@@ -125,7 +125,7 @@ def test_a_look_up_ends_too(python, proxy_of_python):
 def test_a_websocket_ends_its_wait_and_goes_on(python):
     python.run("import pynet_browser.websocket.sync; None")
     with WebSocketSite() as site:
-        python.page.evaluate(PRESS)
+        python.evaluate(PRESS)
         source = """
             from pynet_browser.websocket.sync import connect
             with connect(url) as connection:

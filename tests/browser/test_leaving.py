@@ -41,8 +41,8 @@ pynet_browser.status().carrier
 """
 
 LEAVE = {
-    "reloads": lambda page: page.reload(),
-    "goes elsewhere": lambda page: page.goto("about:blank"),
+    "reloads": lambda page: page.evaluate("() => { setTimeout(() => location.reload()); }"),
+    "goes elsewhere": lambda page: page.evaluate("() => { setTimeout(open, 0, 'about:blank', '_self'); }"),
     "is closed": lambda page: page.close(),
 }
 
@@ -66,7 +66,7 @@ def test_a_page_that_is_left_frees_its_sockets(open_python, behind, peer, carrie
         through = behind if carrier == "WebSocket" else network
         url = f"ws://127.0.0.1:{through.port}/pynet"
         assert python.run(CONNECT, url=url, token=behind.token, host=peer.host, port=peer.port) == carrier
-        LEAVE[way](python.page)
+        LEAVE[way](python)
         assert peer.lost(3)
         python.close()
 
@@ -77,8 +77,8 @@ def test_a_worker_that_is_ended_frees_its_sockets(open_python, proxy, peer, way)
     used = python.run(CONNECT, url=proxy.ws_url, token=proxy.token, host=peer.host, port=peer.port)
     assert used == "WebSocket"
     if way in LEAVE:
-        LEAVE[way](python.page)
+        LEAVE[way](python)
     else:
-        python.page.evaluate("worker.terminate()")
+        python.evaluate("() => worker.terminate()")
     assert peer.lost(3)
     python.close()

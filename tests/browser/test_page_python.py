@@ -65,7 +65,7 @@ def test_code_tells_the_test_something_while_it_runs(python):
 
 
 def test_an_uncaught_javascript_error_is_noticed(python):
-    python.page.evaluate("() => { setTimeout(() => { throw new Error('boom'); }); }")
+    python.evaluate("() => { setTimeout(() => { throw new Error('boom'); }); }")
     python.run("import asyncio; await asyncio.sleep(0.05)")
     [error] = python.page_errors
     assert "boom" in error

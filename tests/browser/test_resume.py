@@ -26,7 +26,7 @@ RATE = 10_000_000
 """Bytes per second: on loopback alone megabytes would be under way whenever a carrier is cut."""
 
 HASTE = "import js; js.eval('{ const random = Math.random; Math.random = () => random() / 5; }'); None"
-"""What a page does to wait a fifth of the time before it comes back (js/attempts.js): cuts are what is tested."""
+"""Has a page wait a fifth of the time before it comes back (js/attempts.js): cuts are what is tested."""
 
 HANDSHAKES = 0.1
 """The share of carriers that are cut before they carry a session."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.page_python import BrowserPython, PageError
+from tests.page_python import PageError, PagePython
 from tests.websocket_site import WebSocketSite
 
 SIZES = [0, 1, 125, 126, 65535, 65536, 1 << 20]
@@ -21,7 +21,7 @@ def server() -> Iterator[WebSocketSite]:
 
 
 @pytest.fixture(scope="module")
-def page(open_python: Callable[..., BrowserPython]) -> BrowserPython:
+def page(open_python: Callable[..., PagePython]) -> PagePython:
     """Nothing is installed: there is no proxy."""
     return open_python(install=False)
 

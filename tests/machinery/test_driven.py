@@ -1,4 +1,4 @@
-"""The Firefox of the tests ends with them, whatever becomes of its driver."""
+"""The browsers of the tests end with them, whatever becomes of their driver."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from tests import firefox
-from tests.firefox import Firefox
-from tests.page_python import PageError
+from tests import driven
+from tests.driven import DrivenBrowser, ScriptError
 
 
 def ends(process: int) -> bool:
@@ -25,24 +24,29 @@ def ends(process: int) -> bool:
     return False
 
 
-def test_it_ends_with_its_block():
-    with Firefox() as browser:
-        assert browser.version.startswith("firefox/")
-        with pytest.raises(PageError):
+@pytest.fixture(params=["Chromium", "Firefox"])
+def browser(request):
+    return DrivenBrowser(request.param)
+
+
+def test_it_ends_with_its_block(browser):
+    with browser:
+        assert browser.version.lower().startswith(("chrome/", "headlesschrome/", "firefox/"))
+        with pytest.raises(ScriptError):
             browser.ask("evaluate", tab=0, code="() => 1", argument=None, milliseconds=1000)
     assert ends(browser.process)
 
 
-def test_it_ends_with_a_driver_that_hangs(monkeypatch):
-    monkeypatch.setattr(firefox, "CLOSE_TIMEOUT", 0.1)
-    with Firefox() as browser:
+def test_it_ends_with_a_driver_that_hangs(browser, monkeypatch):
+    monkeypatch.setattr(driven, "CLOSE_TIMEOUT", 0.1)
+    with browser:
         os.kill(browser.driver, signal.SIGSTOP)
     assert ends(browser.process)
     assert ends(browser.driver)
 
 
-def test_it_ends_with_a_driver_that_was_killed():
-    with Firefox() as browser:
+def test_it_ends_with_a_driver_that_was_killed(browser):
+    with browser:
         os.kill(browser.driver, signal.SIGKILL)
         with pytest.raises(OSError, match="driver"):
             browser.ask("evaluate", tab=0, code="() => 1", argument=None, milliseconds=1000)

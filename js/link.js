@@ -42,6 +42,16 @@ const ACK_SHARE = 8;
 /** First size of the buffer that small frames are merged in; it doubles as they come. */
 const BATCH_MIN = 512;
 
+/**
+ * Messages beyond half of their target are written in buffers of this size, which are used again: a new one costs
+ * the processor more than all that is copied into it, since its pages must be had and cleared (bulk send used 2.5 ms
+ * of the page's thread for a megabyte, with them 1.2).
+ */
+const BUFFER_SIZE = MESSAGE_HEADER + FRAME_HEADER + MESSAGE_TARGET;
+
+/** Most buffers that wait to be used again. */
+const SPARE_MAX = 16;
+
 /** @typedef {import("./wire.js").Message} Message */
 
 export class Link {
@@ -53,6 +63,8 @@ export class Link {
   /** The message being filled: header space, then frames. @type {Uint8Array | null} */
   #batch = null;
   #used = MESSAGE_HEADER;
+  /** @type {Uint8Array[]} */
+  #spare = [];
   /** @type {Uint8Array[]} */
   #sealed = [];
   /** Sent and not acknowledged, oldest first. @type {Uint8Array[]} */
@@ -129,14 +141,20 @@ export class Link {
     const at = this.#used;
     const needed = at + size;
     if (!this.#batch) {
-      this.#batch = new Uint8Array(Math.max(BATCH_MIN, needed));
+      this.#batch = this.#buffer(Math.max(BATCH_MIN, needed));
     } else if (needed > this.#batch.length) {
-      const larger = new Uint8Array(Math.max(this.#batch.length * 2, needed));
+      const larger = this.#buffer(Math.max(this.#batch.length * 2, needed));
       larger.set(this.#batch.subarray(0, at));
       this.#batch = larger;
     }
     this.#used = needed;
     return at;
+  }
+
+  /** @param {number} size that it has at least */
+  #buffer(size) {
+    const reusable = size > BUFFER_SIZE / 2 && size <= BUFFER_SIZE;
+    return (reusable && this.#spare.pop()) || new Uint8Array(reusable ? BUFFER_SIZE : size);
   }
 
   #seal() {
@@ -151,6 +169,7 @@ export class Link {
 
   /**
    * The messages to send now: all frames pushed since the last call, or an acknowledgement if it is due.
+   * When the peer has acknowledged a message its memory is used again, here and of those below.
    * @param {number} now
    * @returns {Uint8Array[]}
    */
@@ -215,7 +234,11 @@ export class Link {
     }
     const count = number - (this.#sent - this.#replay.length);
     if (count <= 0) return false;
-    for (const message of this.#replay.splice(0, count)) this.#kept -= message.length;
+    for (const message of this.#replay.splice(0, count)) {
+      this.#kept -= message.length;
+      const { buffer } = message;
+      if (buffer.byteLength === BUFFER_SIZE && this.#spare.length < SPARE_MAX) this.#spare.push(new Uint8Array(buffer));
+    }
     return true;
   }
 

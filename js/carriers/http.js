@@ -152,7 +152,7 @@ export function openLongPoll(url, events) {
 
   return {
     send: (message) => {
-      queue.push(message);
+      queue.push(message.slice());
       unsent += message.length;
       queueMicrotask(bring);
     },

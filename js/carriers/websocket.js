@@ -1,7 +1,7 @@
 /**
  * A carrier over the browser's WebSocket.
  *
- * A carrier is anything with `send(bytes)`, `unsent` and `close()`. It greets by itself, with what `greeting()` gives,
+ * A carrier is anything with `send(bytes)`, which copies them, `unsent` and `close()`. It greets by itself, with what `greeting()` gives,
  * and then come `received(piece)` with bytes of the message stream cut anywhere, and `closed(reason)` once, after
  * which nothing comes.
  * @module

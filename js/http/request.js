@@ -7,6 +7,7 @@
  */
 
 import { joined } from "../fields.js";
+import { watchPolicy } from "./violations.js";
 
 /** Bytes that are read at once: left alone, browsers bring 64 KiB, and ask the network process each time. */
 const BUFFER = 256 * 1024;
@@ -248,18 +249,29 @@ export function pageAddress() {
 }
 
 /**
- * Whether a server answers at all, and lets this page see it: "shared", "kept" from it, or "none".
+ * Whether a server answers at all, and lets this page see it: "shared", "kept" from it, or "none"; "forbidden" if a
+ * policy of the page has kept the browser from asking.
  * @param {string} url @param {number} timeout ms
  */
 export async function look(url, timeout) {
-  for (const [mode, found] of /** @type {[RequestMode, string][]} */ ([["cors", "shared"], ["no-cors", "kept"]])) {
+  /** @param {RequestInit} init */
+  const answers = async (init) => {
     try {
       const signal = AbortSignal.timeout(timeout);
-      await fetch(url, { method: "HEAD", mode, cache: "no-store", credentials: "omit", signal });
-      return found;
+      await fetch(url, { method: "HEAD", cache: "no-store", credentials: "omit", signal, ...init });
+      return true;
     } catch {
-      // Browsers do not tell why.
+      return false; // browsers do not tell why
     }
+  };
+  const policy = watchPolicy(url);
+  try {
+    if (await answers({ mode: "cors" })) return "shared";
+    if (await answers({ mode: "no-cors" })) return "kept";
+    // A policy may also forbid where the server redirects to, and then the server was asked.
+    const forbidden = (await policy.settled()) && !(await answers({ redirect: "manual" }));
+    return forbidden ? "forbidden" : "none";
+  } finally {
+    policy.close();
   }
-  return "none";
 }

@@ -13,7 +13,7 @@ from pynet_browser.stdlib.patches import Patches
 __all__ = ["patch"]
 
 CONTENT_PIECE = 1 << 20
-"""Bytes that requests reads at once where a program wants all of an answer. It has 10 kB, which fits a socket:
+"""Bytes that requests reads at once where a program wants all of an answer, not 10 kB, which fit sockets:
 50 MB then take 20 % longer."""
 
 

@@ -25,8 +25,8 @@ const PREFERENCES = {
   "dom.timeout.enable_budget_timer_throttling": false,
 };
 
-/** What Firefox tells of a WebSocket, and the protocol takes for an exception. */
-const NO_ERROR = /^Firefox can’t establish a connection to the server at ws/;
+/** What Firefox tells of WebSockets and of CORS, and the protocol takes for an exception. */
+const NO_ERROR = /^(Firefox can’t establish a connection to the server at ws|Cross-Origin Request Blocked: )/;
 
 /** @param {object} line */
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);

@@ -10,6 +10,7 @@ export const EXAMPLES = [
   { file: "echo.py", title: "Echo", summary: "A blocking conversation" },
   { file: "clock.py", title: "Clock", summary: "It talks every second" },
   { file: "website.py", title: "Web site", summary: "http.client and urllib" },
+  { file: "fetch.py", title: "Fetch", summary: "HTTP, and how far it is" },
   { file: "many.py", title: "Many sockets", summary: "Fifty of them, by select" },
   { file: "udp.py", title: "UDP", summary: "Datagrams, echoed" },
   { file: "chat.py", title: "Chat", summary: "A server within the page" },

@@ -6,7 +6,7 @@
 import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
 import { requestNow } from "./http/now.js";
-import { look, place, startRequest } from "./http/request.js";
+import { look, pageAddress, startRequest } from "./http/request.js";
 import { streamOf, streamsBodies } from "./http/streaming.js";
 import { openStore } from "./http/store.js";
 import { startUpload } from "./http/upload.js";
@@ -30,7 +30,7 @@ export {
   openCallbacks,
   openConnection,
   openStore,
-  place,
+  pageAddress,
   probe,
   requestNow,
   share,

@@ -10,6 +10,7 @@
     ├── PolicyError (PermissionError)     the proxy's policy refuses a destination
     ├── RequestError (OSError)            an HTTP request was not answered
     │   ├── CrossOriginError (PermissionError)   the server does not let this page's origin read its answers
+    │   ├── PagePolicyError (PermissionError)    the page's own policy (CSP) forbids to ask that server
     │   └── MixedContentError (PermissionError)  a page that came by https may make no plain request
     ├── BrokenAnswerError (ConnectionError)      an HTTP answer broke off
     └── ProxyError (ConnectionError)      the proxy itself
@@ -32,6 +33,7 @@ __all__ = [
     "CrossOriginError",
     "MixedContentError",
     "NotInBrowserError",
+    "PagePolicyError",
     "PolicyError",
     "ProtocolError",
     "ProxyError",
@@ -123,6 +125,13 @@ class CrossOriginError(RequestError, PermissionError):
 
 class MixedContentError(RequestError, PermissionError):
     """A page that came by https may make no plain http request."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, errno.EACCES)
+
+
+class PagePolicyError(RequestError, PermissionError):
+    """The Content Security Policy of the page itself does not let it connect to the server."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, errno.EACCES)

@@ -26,8 +26,8 @@ const PREFERENCES = {
   "dom.timeout.enable_budget_timer_throttling": false,
 };
 
-/** What Firefox tells of a WebSocket, and the protocol takes for an exception. */
-const NO_ERROR = /^Firefox can’t establish a connection to the server at ws/;
+/** What Firefox tells of WebSockets and of CORS, and the protocol takes for an exception. */
+const NO_ERROR = /^(Firefox can’t establish a connection to the server at ws|Cross-Origin Request Blocked: )/;
 
 /** Milliseconds after which a page that was told to close is gone. */
 const CLOSED = 1000;

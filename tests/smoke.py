@@ -1,7 +1,7 @@
 """Small programs that show whether sockets work at all, wherever Python runs and however it is entered.
 
 Each is plain synchronous Python, whose last expression is true if all is well. The names that none of them
-defines are addresses of real servers, lists of host and port.
+defines are addresses of real servers: lists of host and port, or URLs of those that speak HTTP.
 """
 
 from __future__ import annotations
@@ -96,6 +96,43 @@ response = connection.getresponse()
 body = response.read()
 connection.close()
 response.status == 200 and len(body) > 0
+""",
+    "urlopen": """
+import json
+from urllib.error import HTTPError
+from urllib.request import urlopen
+with urlopen(shared + "/large?bytes=300000") as response:
+    size = len(response.read())
+echo = json.load(urlopen(closed + "/echo"))  # which only the proxy may read
+try:
+    urlopen(shared + "/status/404")
+except HTTPError as error:
+    code = error.code
+(size, echo["method"], code) == (300_000, "GET", 404)
+""",
+    "fetch": """
+from pynet_browser.http import fetch_sync
+found = []
+for via in ("browser", "proxy"):
+    found.append(fetch_sync(shared + "/echo", method="PUT", body=bytes(100_000), via=via).json()["size"])
+    found.append(sum(map(len, fetch_sync(shared + "/chunked?bytes=300000", via=via))))
+    try:
+        found.append(fetch_sync(shared + "/break", via=via).bytes())
+    except OSError:
+        found.append("broken")
+found == 2 * [100_000, 300_000, "broken"]
+""",
+    "a WebSocket": """
+import pynet_browser
+from pynet_browser.websocket.sync import connect
+try:
+    with connect(sockets + "/echo") as connection:
+        connection.send("text")
+        connection.send(bytes(100_000))
+        found = [connection.recv(), len(connection.recv())]
+except pynet_browser.BlockingError:
+    found = ["text", 100_000] if pynet_browser.status().waiting == "xhr" else []
+found == ["text", 100_000]
 """,
     "redis": """
 import redis

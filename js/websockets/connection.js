@@ -8,6 +8,7 @@
  */
 
 import { said } from "../http/request.js";
+import { watchPolicy } from "../http/violations.js";
 import { Inbox, OVERFLOW, WAITING_MAX } from "./inbox.js";
 
 /** How much may wait to be sent (bytes) before senders wait. */
@@ -15,6 +16,12 @@ const UNSENT_MAX = 1 << 20;
 
 /** How often a WebSocket is asked whether it has sent what waited (ms): it does not tell. */
 const LOOK_EVERY = 5;
+
+/** How a connection ends that did not come about (RFC 6455 §7.1.5). */
+const BROKEN = { code: 1006, reason: "", clean: false };
+
+/** Why one does not come about, where the browser lets that be known. */
+const FORBIDDEN = "the page's own Content Security Policy forbids it: connect-src";
 
 /**
  * @typedef {import("./inbox.js").Data} Data
@@ -41,17 +48,20 @@ class Unbraked extends Inbox {
     this.url = url;
     /** Settled when it is open, or has ended. @type {Promise<void>} */
     this.opened = new Promise((resolve) => {
+      const policy = watchPolicy(url);
       let socket;
       try {
         socket = this.#socket = new WebSocket(url, protocols);
       } catch (error) {
-        this.end({ code: 1006, reason: "", clean: false, error: said(error) });
+        this.end({ ...BROKEN, error: said(error) });
+        policy.close();
         resolve();
         return;
       }
       socket.binaryType = "arraybuffer";
       socket.onopen = () => {
         ({ url: this.url, protocol: this.protocol, extensions: this.extensions } = socket);
+        policy.close();
         resolve();
       };
       socket.onmessage = ({ data }) => {
@@ -61,8 +71,14 @@ class Unbraked extends Inbox {
         this.#overflown = true;
         socket.close(OVERFLOW.code, OVERFLOW.reason);
       };
-      socket.onclose = ({ code, reason, wasClean }) => {
-        this.end({ code, reason, clean: wasClean, error: "" });
+      socket.onerror = () => {
+        // Where a policy of the page forbids it, Chromium lets no close follow.
+        if (socket.readyState === WebSocket.CLOSED) setTimeout(() => ended({ ...BROKEN, error: "" }));
+      };
+      socket.onclose = ({ code, reason, wasClean }) => ended({ code, reason, clean: wasClean, error: "" });
+      const ended = (/** @type {Ending} */ ending) => {
+        this.end(policy.broken ? { ...ending, error: FORBIDDEN } : ending);
+        policy.close();
         resolve();
       };
     });

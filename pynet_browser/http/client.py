@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from pynet_browser.errors import CrossOriginError, MixedContentError, RequestError
+from pynet_browser.errors import CrossOriginError, MixedContentError, PagePolicyError, RequestError
 from pynet_browser.http.browser import BrowserTransport, StandstillTransport
 from pynet_browser.http.outgoing import Outgoing
 from pynet_browser.http.redirects import REDIRECTS_MAX, redirected
@@ -44,7 +44,7 @@ LOOK_TIMEOUT = 5.0
 """Seconds for finding out whether a server is there at all."""
 
 _keeping: dict[tuple[str, str, int | None], float] = {}
-"""Origins that keep their answers from this page, and until when that is taken for granted."""
+"""Origins whose answers this page does not get by itself, and until when that is taken for granted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,19 +198,27 @@ class Client:
     async def _rescued(self, request: Request, place: Place, error: RequestError) -> Outcome:
         """Make it once more through the proxy, where that does no harm; or say what is known."""
         server = urlsplit(request.url).netloc
-        if not place.shares_origin(request):
-            if self._mode == "auto" and self._relay and await self._has_not_arrived(request, place):
-                outcome = await self._relayed(request)
-                _remember(request)
-                return outcome
-            found = await self._look(request)
-            if found == "kept" or (found == "shared" and needs_preflight(request)):
-                raise CrossOriginError(_not_shared(request, place, server, self._relay is not None)) from None
+        foreign = not place.shares_origin(request)
+        relays = foreign and self._mode == "auto" and self._relay is not None
+        if relays and await self._has_not_arrived(request, place):
+            return await self._relayed_from_now_on(request)
+        found = await self._look(request)
+        if found == "forbidden":
+            if relays:
+                return await self._relayed_from_now_on(request)
+            raise PagePolicyError(_forbidden(server, self._relay is not None)) from None
+        if foreign and (found == "kept" or (found == "shared" and needs_preflight(request))):
+            raise CrossOriginError(_not_shared(request, place, server, self._relay is not None)) from None
         raise RequestError(
             f"no answer from {server}: its name is not known, nobody listens there, the connection broke, it "
             "redirects in circles, the server keeps its answers from this page, or the browser blocks it; "
             f"browsers do not tell which ({error.strerror})"
         ) from None
+
+    async def _relayed_from_now_on(self, request: Request) -> Outcome:
+        outcome = await self._relayed(request)
+        _remember(request)
+        return outcome
 
     async def _has_not_arrived(self, request: Request, place: Place) -> bool:
         """Whether making a request again does no harm: it changes nothing, or the browser has kept it back.
@@ -227,7 +235,7 @@ class Client:
         return denied(request, place, incoming.head)
 
     async def _look(self, request: Request) -> str:
-        """What the server lets this page see of it; empty where that cannot be awaited."""
+        """What this page can see of the server; empty where that cannot be awaited."""
         return "" if self._still else str(await settled(page_side().look(request.url, LOOK_TIMEOUT * 1000)))
 
 
@@ -243,10 +251,14 @@ def _not_shared(request: Request, place: Place, server: str, proxied: bool) -> s
     return f'{words}. It may have arrived, and was not made again; via="proxy" makes it through the proxy'
 
 
+def _forbidden(server: str, proxied: bool) -> str:
+    words = f"this page's own Content Security Policy does not let it connect to {server} (connect-src)"
+    return f'{words}; via="proxy" makes the request through the proxy' if proxied else f"{words}; {_BY_PROXY}"
+
+
 def page_place() -> Place:
     """Where this page is."""
-    found = page_side().place().to_py()
-    return Place(found["url"], found["secure"])
+    return Place(page_side().pageAddress())
 
 
 class _Answered:

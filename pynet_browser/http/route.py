@@ -6,7 +6,7 @@ origin (CORS), and makes no plain request from a page that came by https (Mixed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -78,11 +78,14 @@ class Place:
 
     Attributes:
         url: its address.
-        secure: whether plain requests from it are mixed content.
     """
 
     url: str
-    secure: bool
+
+    @property
+    def secure(self) -> bool:
+        """Whether plain requests from it are mixed content."""
+        return self.url.startswith("https:")
 
     @property
     def origin(self) -> str:
@@ -97,17 +100,24 @@ class Place:
 
 def ready_for_browser(request: Request) -> Request:
     """Without what a browser sets by itself."""
-    dropped = set(IDLE_HEADERS)
-    if request.header("host") == urlsplit(request.url).netloc:
-        dropped.add("host")
-    return request.without(dropped)
+    kept = _headers_for_browser(request)
+    return request if len(kept) == len(request.headers) else replace(request, headers=kept)
+
+
+def _headers_for_browser(request: Request) -> tuple[tuple[str, str], ...]:
+    host = urlsplit(request.url).netloc
+    return tuple(
+        (name, value)
+        for name, value in request.headers
+        if (lower := name.lower()) not in IDLE_HEADERS and not (lower == "host" and value == host)
+    )
 
 
 def barred(request: Request, place: Place) -> str:
     """Why a browser cannot make a request; empty if it can, as far as that is known before."""
     if request.method.upper() in FORBIDDEN_METHODS:
         return f"browsers make no {request.method} requests"
-    for name, _ in ready_for_browser(request).headers:
+    for name, _ in _headers_for_browser(request):
         lower = name.lower()
         if lower in FORBIDDEN_HEADERS or lower.startswith(FORBIDDEN_PREFIXES):
             return f"browsers do not let pages set the header {name}"
@@ -179,7 +189,7 @@ def denied(request: Request, place: Place, answer: Head) -> bool:
 
 
 def _unsafe_names(request: Request) -> list[str]:
-    headers = ready_for_browser(request).headers
+    headers = _headers_for_browser(request)
     return sorted({name.lower() for name, value in headers if not _simple(name.lower(), value)})
 
 

@@ -82,5 +82,5 @@ def headers_of(pairs: list[tuple[str, str]]) -> HTTPMessage:
     """Headers as the standard library has them."""
     headers = HTTPMessage()
     for name, value in pairs:
-        headers.add_header(name, value)
+        headers[name] = value  # which adds one more
     return headers

@@ -67,7 +67,8 @@ class ClientConnection(Face):
         Raises:
             ValueError: a page may not give this code, or so long a reason.
         """
-        await self._connection.end(code, reason)
+        if self._connection.begin_end(code, reason):
+            await self._connection.ended()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is closed."""

@@ -107,16 +107,17 @@ class Connection:
             raise closed(int(ending.code), str(ending.reason))
         return waiting
 
-    async def end(self, code: int, reason: str) -> None:
-        """Close it, and wait until it is closed.
+    def begin_end(self, code: int, reason: str) -> bool:
+        """Begin to close it; whether there is anything to wait for.
 
         Raises:
             ValueError: a page may not give this code, or so long a reason.
         """
         checked_close(code, reason)
-        if not self._js.ending:
-            self._js.close(code, reason)
-        await self.ended()
+        if self._js.ending:
+            return False
+        self._js.close(code, reason)
+        return True
 
     async def ended(self) -> None:
         """Wait until it is closed; what comes until then is thrown away."""

@@ -55,13 +55,19 @@ class ClientConnection(Face):
             finished(_awaited(waiting))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection, and wait until it is closed; see ``client.ClientConnection.close``."""
-        on_loop(self._closed(code, reason))
+        """Close the connection, and wait until it is closed; see ``client.ClientConnection.close``.
 
-    async def _closed(self, code: int, reason: str) -> None:
+        Raises:
+            BlockingError: Python cannot be suspended until it is closed. It is being closed all the same.
+            ValueError: a page may not give this code, or so long a reason.
+        """
+        if self._connection.begin_end(code, reason):
+            on_loop(self._ended())
+
+    async def _ended(self) -> None:
         try:
             async with asyncio.timeout(self._close_timeout):
-                await self._connection.end(code, reason)
+                await self._connection.ended()
         except TimeoutError:
             pass  # the browser goes on with it
 

@@ -180,6 +180,7 @@ def test_a_traceback_shows_the_users_frames_only(connected: Demo):
     ("example", "shown"),
     [
         ("Web site", "Hello from the proxy's host"),
+        ("Fetch", "60,000,000 bytes in memory"),
         ("Many sockets", "2000 answers, each to its own connection"),
         ("Download", "400,000,000 bytes in"),
         ("Names", "localhost: 127.0.0.1 port 80 (AF_INET)"),
@@ -264,7 +265,7 @@ def test_no_request_left_the_proxy_but_one_that_the_browser_tried_first(connecte
     assert connected.requests
     ours = f"{proxy.host}:{proxy.port}"
     elsewhere = [url for url in connected.requests if urlsplit(url).netloc != ours]
-    # urlopen's, to the small web site, which shares its answers with no page: then the proxy asks.
+    # To the small web site, which shares its answers with no page: then the proxy asks.
     assert len(elsewhere) <= 1
     assert all(urlsplit(url).hostname == "127.0.0.1" for url in elsewhere)
     assert [problem for problem in connected.problems if not any(url in problem for url in elsewhere)] == []
@@ -354,7 +355,7 @@ def test_an_address_without_a_proxy_is_named(demo: Demo, static_site: str, refus
 def test_nothing_is_wider_than_the_window(demo: Demo, static_site: str, width: int):
     demo.page.set_viewport_size({"width": width, "height": 800})
     demo.open(f"{static_site}/demo/")
-    expect(demo.page.locator("#examples button")).to_have_count(10)
+    expect(demo.page.locator("#examples button")).to_have_count(11)
     assert demo.page.evaluate("document.documentElement.scrollWidth") <= width
 
 

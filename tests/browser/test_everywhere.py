@@ -12,6 +12,8 @@ import pytest
 from tests.http_only import HttpOnly
 from tests.peers import DatagramEcho, Echo, HashAtEnd, Refusing, Silent, Source
 from tests.smoke import PROGRAMS
+from tests.web_site import WebSite
+from tests.websocket_site import WebSocketSite
 
 WAITING = {"async": "jspi", "sync": "xhr", "callback": "xhr"}
 """How blocking calls wait, by how Python is entered; both browsers have JSPI."""
@@ -38,6 +40,9 @@ def peers(redis_server, http_server) -> Iterator[dict[str, Any]]:
         }
         addresses["site"] = [http_server.host, http_server.port]
         addresses["store"] = list(redis_server.address)
+        addresses["shared"] = stack.enter_context(WebSite(cors=True)).url
+        addresses["closed"] = stack.enter_context(WebSite(cors=False)).url
+        addresses["sockets"] = stack.enter_context(WebSocketSite()).url
         yield addresses
 
 

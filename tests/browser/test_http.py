@@ -103,10 +103,8 @@ def digest(data: bytes) -> str:
 
 
 @pytest.fixture(params=list(itertools.product(WAYS, VIAS)), ids="-".join)
-def way_and_via(request: pytest.FixtureRequest, place: PagePython) -> tuple[str, str]:
+def way_and_via(request: pytest.FixtureRequest) -> tuple[str, str]:
     way, via = request.param
-    if way != "blocked" and place.run("import js; not hasattr(js, 'document')"):
-        pytest.skip("in a worker only blocking requests are made in another way than on a page")
     return way, via
 
 
@@ -205,6 +203,7 @@ def test_what_breaks_off_is_never_a_short_success(ask, shared, closed, way_and_v
 
 @pytest.mark.parametrize("via", ["browser", "proxy"])
 def test_a_timeout_is_for_what_does_not_happen(ask, place, shared, via):
+    # A synchronous request on a page's own thread has no timeout.
     ways = WAYS if place.run("import js; not hasattr(js, 'document')") else WAYS[:2]
     for way in ways:
         dripping, stalled = ask(

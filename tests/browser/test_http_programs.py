@@ -37,6 +37,12 @@ def page(open_python: Callable[..., PagePython]) -> PagePython:
     return page
 
 
+@pytest.fixture(scope="module")
+def alone(open_python: Callable[..., PagePython]) -> PagePython:
+    """Nothing is installed there."""
+    return open_python(install=False)
+
+
 @pytest.fixture(params=["async", "sync"], ids=["suspended", "blocked"])
 def run(request: pytest.FixtureRequest, page: PagePython) -> Callable[..., Any]:
     """Runs code that does not await, where Python can be suspended and where it cannot."""
@@ -260,19 +266,17 @@ def test_a_redirect_passes_the_policy_too(page, closed):
     assert told[0] == "PolicyError"
 
 
-def test_without_a_proxy_the_browser_s_rules_are_told(open_python, closed, shared):
-    page = open_python(install=False)
-    kind, words = page.run(FETCH, url=f"{closed.url}/", options={})
+def test_without_a_proxy_the_browser_s_rules_are_told(alone, closed, shared):
+    kind, words = alone.run(FETCH, url=f"{closed.url}/", options={})
     assert kind == "CrossOriginError"
     assert 'install(url), and http="auto"' in words
-    kind, words = page.run(FETCH, url=f"{shared.url}/", options={"headers": {"Cookie": "a=b"}})
+    kind, words = alone.run(FETCH, url=f"{shared.url}/", options={"headers": {"Cookie": "a=b"}})
     assert "browsers do not let pages set the header Cookie" in words
     source = "from pynet_browser.http import urlopen; urlopen(url).read().decode()"
-    assert page.run(source, url=f"{shared.url}/") == "hello from the HTTP server\n"
+    assert alone.run(source, url=f"{shared.url}/") == "hello from the HTTP server\n"
 
 
-def test_http_proxy_gives_urllib_connections_of_its_own(open_python, proxy, closed):
-    page = open_python(install=False)
+def test_http_proxy_gives_urllib_connections_of_its_own(alone, proxy, closed):
     source = """
         import pynet_browser
         await pynet_browser.install(address, token=token, http="proxy")
@@ -283,7 +287,7 @@ def test_http_proxy_gives_urllib_connections_of_its_own(open_python, proxy, clos
         pynet_browser.uninstall()
         told
     """
-    kind, agent = page.run(source, url=closed.url, address=proxy.ws_url, token=proxy.token)
+    kind, agent = alone.run(source, url=closed.url, address=proxy.ws_url, token=proxy.token)
     assert kind == "HTTPResponse"
     assert agent.startswith("Python-urllib/3.")
 
@@ -365,8 +369,7 @@ def test_cancelling_a_task_breaks_its_request_off(page, shared):
     assert page.run(source, url=f"{shared.url}/drip?pieces=100&pause=0.1") == ["browser", "proxy", True]
 
 
-def test_what_is_stored_outlasts_the_page(open_python, shared):
-    first = open_python(install=False)
+def test_what_is_stored_outlasts_the_page(page, open_python, shared):
     source = """
         from pynet_browser.http import Storage, fetch
         storage = Storage()
@@ -375,7 +378,7 @@ def test_what_is_stored_outlasts_the_page(open_python, shared):
         [response.via, len(await response.bytes())]
     """
     url = f"{shared.url}/large?bytes=1000"
-    assert first.run(source, url=url) == ["browser", 1000]
+    assert page.run(source, url=url) == ["browser", 1000]
     shared.requests.clear()
     second = open_python(install=False)
     source = """
@@ -509,3 +512,42 @@ def test_other_requests_go_on_while_code_that_a_request_calls_is_suspended(page,
         [size, len(inner) > 0, len(told) > 1, set(told) == {"hello from the HTTP server\\n"}]
     """
     assert page.run(source, url=shared.url) == [100_000, True, True, True]
+
+
+def test_a_policy_of_the_page_itself_is_told_and_leaves_the_proxy(alone, proxy, shared, closed):
+    """The last: the page keeps that policy."""
+    alone.run(
+        """
+        import js
+        rule = js.document.createElement("meta")
+        rule.httpEquiv, rule.content = "Content-Security-Policy", "connect-src 'self'"
+        js.document.head.append(rule)
+        None
+        """
+    )
+    kind, words = alone.run(FETCH, url=f"{shared.url}/", options={})
+    assert kind == "PagePolicyError"
+    assert "Content Security Policy does not let it connect" in words
+    kind, words = alone.run(FETCH, url="/no/such/page", options={"integrity": "sha256-AAAA"})
+    assert kind == "RequestError"  # nor is everything blamed on it
+    source = """
+        import asyncio
+        from pynet_browser.websocket import InvalidHandshake, WebSocket, connect
+        try:
+            await connect(url)
+        except InvalidHandshake as error:
+            told = [str(error)]
+        done = asyncio.Event()
+        socket = WebSocket(url, onerror=lambda _: told.append("error"))
+        socket.onclose = lambda _, code, *__: (told.append(code), done.set())
+        await done.wait()
+        told
+    """
+    words, *events = alone.run(source, url=shared.url.replace("http", "ws"))
+    assert "the page's own Content Security Policy forbids it" in words
+    assert events == ["error", 1006]
+    install = "import pynet_browser; await pynet_browser.install(address, token=token); None"
+    alone.run(install, address=proxy.ws_url, token=proxy.token)
+    told = alone.run(FETCH, url=f"{closed.url}/echo", options={"method": "POST", "body": "once"})
+    assert told == [200, "proxy"]
+    assert closed.requests == ["POST /echo"]  # the browser has sent nothing, so it was not made twice

@@ -26,7 +26,19 @@ def page(open_python: Callable[..., PagePython]) -> PagePython:
     return open_python(install=False)
 
 
-def test_messages_of_every_size_come_back(page, server):
+@pytest.fixture(scope="module")
+def worker(open_python: Callable[..., PagePython]) -> PagePython:
+    return open_python(install=False, thread="worker")
+
+
+@pytest.fixture(params=["page", "worker"])
+def place(request: pytest.FixtureRequest) -> PagePython:
+    """Both threads that Python runs on."""
+    python: PagePython = request.getfixturevalue(request.param)
+    return python
+
+
+def test_messages_of_every_size_come_back(place, page, server):
     source = """
         from pynet_browser.websocket import connect
         from pynet_browser.websocket.sync import connect as connect_now
@@ -43,8 +55,8 @@ def test_messages_of_every_size_come_back(page, server):
                         if waiting.recv() != message: wrong.append(("waiting", size))
         wrong
     """
-    sizes = [*SIZES, LARGEST]
-    assert page.run(source, url=f"{server.url}/echo", sizes=sizes, largest=LARGEST, timeout=60) == []
+    sizes = [*SIZES, LARGEST] if place is page else SIZES  # once is enough
+    assert place.run(source, url=f"{server.url}/echo", sizes=sizes, largest=LARGEST, timeout=60) == []
 
 
 def test_ten_thousand_messages_come_in_order(page, server):
@@ -63,7 +75,7 @@ def test_ten_thousand_messages_come_in_order(page, server):
 @pytest.mark.parametrize(
     ("code", "ok"), [(1000, True), (1001, True), (1011, False), (3000, False), (4999, False)]
 )
-def test_how_the_server_closes_is_told(page, server, code, ok):
+def test_how_the_server_closes_is_told(place, server, code, ok):
     source = """
         from pynet_browser.websocket import ConnectionClosed, connect
         async with connect(url) as connection:
@@ -78,10 +90,10 @@ def test_how_the_server_closes_is_told(page, server, code, ok):
         told
     """
     kind = "ConnectionClosedOK" if ok else "ConnectionClosedError"
-    assert page.run(source, url=f"{server.url}/close/{code}") == [kind, code, "as asked", code]
+    assert place.run(source, url=f"{server.url}/close/{code}") == [kind, code, "as asked", code]
 
 
-def test_a_connection_that_breaks_is_an_error(page, server):
+def test_a_connection_that_breaks_is_an_error(place, server):
     source = """
         from pynet_browser.websocket import ConnectionClosedError, connect
         async with connect(url) as connection:
@@ -92,10 +104,10 @@ def test_a_connection_that_breaks_is_an_error(page, server):
                 told = [error.code, isinstance(error, ConnectionError)]
         told
     """
-    assert page.run(source, url=f"{server.url}/break") == [1006, True]
+    assert place.run(source, url=f"{server.url}/break") == [1006, True]
 
 
-def test_how_the_page_closes_is_told_to_the_server(page, server):
+def test_how_the_page_closes_is_told_to_the_server(place, server):
     source = """
         from pynet_browser.websocket import connect
         connection = await connect(url)
@@ -110,14 +122,39 @@ def test_how_the_page_closes_is_told_to_the_server(page, server):
         [connection.close_code, refused]
     """
     server.closed.clear()
-    code, refused = page.run(source, url=f"{server.url}/echo")
+    code, refused = place.run(source, url=f"{server.url}/echo")
     assert code == 3210
     assert len(refused) == 2
     assert server.closed == [(3210, "genug")]
 
 
+def test_closing_waits_for_nothing_where_nothing_can_wait(place, server):
+    source = """
+        import builtins
+        from pynet_browser.websocket.sync import connect
+        builtins.connection = connect(url)
+        None
+    """
+    place.run(source, url=f"{server.url}/echo")
+    close = """
+        import builtins
+        from pynet_browser import BlockingError
+        try:
+            builtins.connection.close(3000, "now")
+            told = "closed"
+        except BlockingError:
+            told = "cannot wait"
+        told
+    """
+    server.closed.clear()
+    assert place.run(close, entry="sync") == "cannot wait"
+    assert place.run("import builtins; builtins.connection.close(); builtins.connection.close_code") == 3000
+    assert place.run(close, entry="sync") == "closed"
+    assert server.closed == [(3000, "now")]
+
+
 @pytest.mark.parametrize("path", ["/refuse", "nobody"])
-def test_a_handshake_that_fails_is_said(page, server, path):
+def test_a_handshake_that_fails_is_said(place, server, path):
     source = """
         from pynet_browser.websocket import InvalidHandshake, connect
         try:
@@ -127,10 +164,10 @@ def test_a_handshake_that_fails_is_said(page, server, path):
         told
     """
     url = "ws://127.0.0.1:9/" if path == "nobody" else server.url + path
-    assert "no WebSocket at " + url in page.run(source, url=url)
+    assert "no WebSocket at " + url in place.run(source, url=url)
 
 
-def test_subprotocols_are_agreed_upon_or_the_handshake_fails(page, server):
+def test_subprotocols_are_agreed_upon_or_the_handshake_fails(place, server):
     source = """
         from pynet_browser.websocket import InvalidHandshake, connect
         async with connect(url, subprotocols=["chat.one", "other"]) as connection:
@@ -144,7 +181,7 @@ def test_subprotocols_are_agreed_upon_or_the_handshake_fails(page, server):
             mismatch = "refused"
         [chosen, none, mismatch]
     """
-    assert page.run(source, url=f"{server.url}/echo") == ["chat.one", None, "refused"]
+    assert place.run(source, url=f"{server.url}/echo") == ["chat.one", None, "refused"]
 
 
 SLOW_READER = """
@@ -200,7 +237,7 @@ def test_without_a_brake_a_slow_reader_is_disconnected(page, server, max_queue):
     assert count * 65536 <= (64 << 20) + 2 * 65536  # one was read, and one went beyond
 
 
-def test_a_fast_sender_waits_for_the_browser(page, server):
+def test_a_fast_sender_waits_for_the_browser(place, server):
     source = """
         from pynet_browser.websocket import connect
         most = 0
@@ -212,10 +249,10 @@ def test_a_fast_sender_waits_for_the_browser(page, server):
                 await connection.recv()
         most
     """
-    assert page.run(source, url=f"{server.url}/echo", timeout=60) <= (1 << 20) + 65536
+    assert place.run(source, url=f"{server.url}/echo", timeout=60) <= (1 << 20) + 65536
 
 
-def test_pings_and_headers_are_refused_with_a_sentence(page, server):
+def test_pings_and_headers_are_refused_with_a_sentence(place, server):
     source = """
         from pynet_browser.websocket import connect
         told = []
@@ -230,12 +267,12 @@ def test_pings_and_headers_are_refused_with_a_sentence(page, server):
             told.append(str(error))
         told
     """
-    pings, headers = page.run(source, url=f"{server.url}/echo")
+    pings, headers = place.run(source, url=f"{server.url}/echo")
     assert "browsers answer pings by themselves" in pings
     assert "additional_headers" in headers
 
 
-def test_async_for_connects_anew(page, server):
+def test_async_for_connects_anew(place, server):
     source = """
         from pynet_browser.websocket import ConnectionClosed, connect
         heard = []
@@ -249,10 +286,10 @@ def test_async_for_connects_anew(page, server):
                 break
         heard
     """
-    assert page.run(source, url=f"{server.url}/fast/1") == [65536] * 3
+    assert place.run(source, url=f"{server.url}/fast/1") == [65536] * 3
 
 
-def test_callbacks_tell_what_happens(page, server):
+def test_callbacks_tell_what_happens(place, server):
     source = """
         import asyncio
         from pynet_browser.websocket import ReadyState, WebSocket, is_supported
@@ -280,7 +317,7 @@ def test_callbacks_tell_what_happens(page, server):
         told
     """
     url = f"{server.url}/echo"
-    assert page.run(source, url=url) == [
+    assert place.run(source, url=url) == [
         ["CONNECTING", 0, True],
         ["open", "OPEN", "chat.one", url],
         ["message", "Grüße"],
@@ -290,7 +327,7 @@ def test_callbacks_tell_what_happens(page, server):
     ]
 
 
-def test_what_browsers_refuse_is_a_value_error(page, server):
+def test_what_browsers_refuse_is_a_value_error(place, server):
     source = """
         from pynet_browser.websocket import WebSocket, connect
         told = []
@@ -305,13 +342,11 @@ def test_what_browsers_refuse_is_a_value_error(page, server):
                 told.append(bool(str(error)))
         told
     """
-    assert page.run(source, url=f"{server.url}/echo") == [True] * 3
+    assert place.run(source, url=f"{server.url}/echo") == [True] * 3
 
 
-def test_a_connection_is_shared_with_other_threads(open_python, server):
-    owner = open_python(install=False)
-    other = open_python(install=False, thread="worker")
-    token = owner.run(
+def test_a_connection_is_shared_with_other_threads(page, worker, server):
+    token = page.run(
         """
         from pynet_browser.websocket import connect
         import builtins
@@ -329,8 +364,8 @@ def test_a_connection_is_shared_with_other_threads(open_python, server):
         await connection.close(3003, "by the worker")
         [heard == [f"worker {number}" for number in range(200)], connection.close_code]
     """
-    assert other.run(source, token=token) == [True, 3003]
-    heard, code = owner.run(
+    assert worker.run(source, token=token) == [True, 3003]
+    heard, code = page.run(
         """
         import builtins
         from pynet_browser.websocket import ConnectionClosed

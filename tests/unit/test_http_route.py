@@ -19,8 +19,8 @@ from pynet_browser.http.route import (
 )
 from pynet_browser.http.transport import Head, headers_of
 
-HTTP = Place("http://page.example/dir/", secure=False)
-HTTPS = Place("https://page.example/dir/", secure=True)
+HTTP = Place("http://page.example/dir/")
+HTTPS = Place("https://page.example/dir/")
 
 
 def asked(method: str = "GET", url: str = "http://server.example/", **headers: str) -> Request:
@@ -147,7 +147,7 @@ def test_only_what_changes_nothing_may_be_made_again():
 
 
 def test_an_origin_is_scheme_host_and_port():
-    place = Place("http://page.example:80/x", secure=False)
+    place = Place("http://page.example:80/x")
     assert place.shares_origin(asked(url="http://PAGE.example/y"))
     assert not place.shares_origin(asked(url="https://page.example/y"))
     assert not place.shares_origin(asked(url="http://page.example:81/y"))

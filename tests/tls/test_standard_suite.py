@@ -15,7 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
-SHARES = 2
+SHARES = 5
 """Most of the time is spent in waiting for each other's threads."""
 
 BEST_BEFORE = 140

@@ -212,7 +212,7 @@ def _mount(network: Network, chosen: Options) -> None:
         module.patch(_patches, network)
     loop.patch(_patches, network, look_ups)
     libraries.patch(_patches)
-    tls.patch(_patches)
+    tls.patch(_patches, network)
 
 
 def uninstall() -> None:

@@ -213,6 +213,15 @@ class Network:
 
         return self._reply("setsockopt", self._js.setOption(fd, name, to_js(values)))
 
+    @property
+    def ends_tls(self) -> bool:
+        """Whether the proxy speaks TLS for pages."""
+        return "tls" in self.status()["features"]
+
+    def start_tls(self, fd: int, wanted: dict[str, Any]) -> Reply:
+        """Ask the proxy to speak TLS on a connection; see docs/protocol.md, "TLS at the proxy"."""
+        return self._reply("do_handshake", self._js.startTls(fd, to_page(wanted)))
+
     def listening(self, fd: int) -> bool:
         """Whether it accepts connections."""
         return bool(self._js.listening(fd))

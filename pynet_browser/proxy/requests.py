@@ -11,7 +11,19 @@ from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError
 from pynet_browser.proxy.endpoint import Request, host_error, reason
 from pynet_browser.proxy.resolver import DialError, Resolver
-from pynet_browser.wire import Address, Associate, Bind, Failed, Frame, Resolve, Resolved, Reverse, Reversed
+from pynet_browser.proxy.secured import TlsSocket
+from pynet_browser.wire import (
+    Address,
+    Associate,
+    Bind,
+    Failed,
+    Frame,
+    Resolve,
+    Resolved,
+    Reverse,
+    Reversed,
+    StartTls,
+)
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session
@@ -58,6 +70,12 @@ class Requests:
             self._session.send(self._done(request, address))
         elif self._may_wait(request, "EAGAIN"):
             self._last[request.target] = self._start(self._answer_in_turn(request, address, before))
+
+    def secure(self, request: StartTls, longest: float) -> None:
+        """Have TLS spoken on a connection, for which the handshake may take so many seconds."""
+        if self._may_wait(request, "EAGAIN"):
+            before = self._last.get(request.target)
+            self._last[request.target] = self._start(self._secure_in_turn(request, longest, before))
 
     def cancel(self) -> None:
         """Answer nothing more."""
@@ -109,6 +127,21 @@ class Requests:
             self._session.send(self._done(request, address))
         except DialError as error:
             self._session.send(Failed(request.socket, error.code, error.message))
+        finally:
+            if self._last.get(request.target) is asyncio.current_task():
+                del self._last[request.target]
+
+    async def _secure_in_turn(
+        self, request: StartTls, longest: float, before: asyncio.Task[None] | None
+    ) -> None:
+        try:
+            if before:
+                await asyncio.wait([before])
+            socket = self._session.socket(request.target)
+            if isinstance(socket, TlsSocket):
+                await socket.secure(request, longest)
+            else:
+                self._session.send(Failed(request.socket, "EBADF" if socket is None else "EOPNOTSUPP", ""))
         finally:
             if self._last.get(request.target) is asyncio.current_task():
                 del self._last[request.target]

@@ -17,8 +17,9 @@ from pynet_browser.tls.connection import connection_of
 from pynet_browser.tls.constants import LEGACY_VERSIONS, PROTOCOLS
 from pynet_browser.tls.engine import engine
 from pynet_browser.tls.errors import error, of_queue
-from pynet_browser.tls.identity import load
+from pynet_browser.tls.identity import load, read
 from pynet_browser.tls.settings import Settings
+from pynet_browser.tls.side import at_proxy
 
 __all__ = ["SSLContext"]
 
@@ -141,6 +142,9 @@ class SSLContext(Attributes):
             OSError: a file cannot be read.
             ssl.SSLError: they hold no certificate and key that belong together, or the password is wrong.
         """
+        if at_proxy():
+            self._change(presented=read(certfile, keyfile, password))
+            return
         identity = load(certfile, keyfile, password)
         kept = [each for each in self._settings.identities if type(each.key) is not type(identity.key)]
         self._try(identities=[*kept, identity])
@@ -153,6 +157,9 @@ class SSLContext(Attributes):
         """
         if not isinstance(ciphers, str):
             raise TypeError(f"argument must be str, not {type(ciphers).__name__}")
+        if at_proxy():  # which will say what is wrong with them
+            self._change(ciphers=ciphers)
+            return
         try:
             self._try(ciphers=ciphers)
         except ssl.SSLError as wrong:

@@ -46,6 +46,8 @@ def fetch_on_first_use() -> None:
     """
     if not IN_PAGE:
         raise ImportError("it is not installed")
+    if installed().tls == "proxy":
+        raise ImportError("by install(tls='proxy') the proxy ends it, on sockets alone")
     if installed().blocking == "xhr" or not can_suspend():
         raise ImportError("it is not loaded, and Python cannot be suspended here to load it")
     wait_for(fetch_engine())

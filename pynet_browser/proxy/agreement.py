@@ -30,6 +30,8 @@ def wanted(asked: StartTls) -> ssl.SSLContext:
         context.options = ssl.Options(asked.options)
         context.minimum_version = ssl.TLSVersion(_limit(asked.minimum))
         context.maximum_version = ssl.TLSVersion(_limit(asked.maximum))
+    if asked.match and not asked.hostname:  # which Python lets pass between buffers, and checks nothing
+        raise ValueError("match asks for a hostname")
     context.verify_mode = ssl.VerifyMode(asked.verify)
     context.check_hostname = bool(asked.match)
     context.verify_flags = ssl.VerifyFlags(asked.flags)
@@ -44,7 +46,8 @@ def wanted(asked: StartTls) -> ssl.SSLContext:
     if asked.authorities:
         context.load_verify_locations(cadata="\n".join(asked.authorities))
     if asked.identity:
-        _present(context, *asked.identity)
+        chain, key, password = asked.identity
+        _present(context, chain, key, password)
     return context
 
 
@@ -83,7 +86,7 @@ def refused(request: int, error: ssl.SSLError) -> Unsecured:
     """Why there was no agreement, in OpenSSL's words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unsecured(request, error.verify_code, "SSL", "CERTIFICATE_VERIFY_FAILED", error.verify_message)
-    text = (error.strerror or str(error)).partition("] ")[2] or str(error)
-    return Unsecured(
-        request, 0, error.library or "", error.reason or "", text.rpartition(" (_ssl.c")[0] or text
-    )
+    text = error.strerror or str(error.args[0])
+    text = text.partition("] ")[2] or text
+    library, reason = (getattr(error, name, None) or "" for name in ("library", "reason"))
+    return Unsecured(request, 0, library, reason, text.rpartition(" (_ssl.c")[0] or text)

@@ -73,9 +73,16 @@ class Requests:
 
     def secure(self, request: StartTls, longest: float) -> None:
         """Have TLS spoken on a connection, for which the handshake may take so many seconds."""
-        if self._may_wait(request, "EAGAIN"):
-            before = self._last.get(request.target)
-            self._last[request.target] = self._start(self._secure_in_turn(request, longest, before))
+        socket = self._session.socket(request.target)
+        if not isinstance(socket, TlsSocket):
+            self._session.send(Failed(request.socket, "EBADF" if socket is None else "EOPNOTSUPP", ""))
+        elif self._may_wait(request, "EAGAIN"):
+            try:
+                socket.turn_to_tls()  # before what comes next is looked at
+            except OSError as error:
+                self._session.send(Failed(request.socket, *reason(error)))
+            else:
+                self._start(socket.secure(request, longest))
 
     def cancel(self) -> None:
         """Answer nothing more."""
@@ -127,21 +134,6 @@ class Requests:
             self._session.send(self._done(request, address))
         except DialError as error:
             self._session.send(Failed(request.socket, error.code, error.message))
-        finally:
-            if self._last.get(request.target) is asyncio.current_task():
-                del self._last[request.target]
-
-    async def _secure_in_turn(
-        self, request: StartTls, longest: float, before: asyncio.Task[None] | None
-    ) -> None:
-        try:
-            if before:
-                await asyncio.wait([before])
-            socket = self._session.socket(request.target)
-            if isinstance(socket, TlsSocket):
-                await socket.secure(request, longest)
-            else:
-                self._session.send(Failed(request.socket, "EBADF" if socket is None else "EOPNOTSUPP", ""))
         finally:
             if self._last.get(request.target) is asyncio.current_task():
                 del self._last[request.target]

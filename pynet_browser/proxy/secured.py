@@ -29,19 +29,25 @@ class TlsSocket(HostSocket):
     _securing = False
     _secured = False
 
+    def turn_to_tls(self) -> None:
+        """What the page has sent until now goes out in plain; what it sends from now on does not.
+
+        Raises:
+            OSError: there is no connection, or it has TLS already.
+        """
+        if self._state != "open" or self._page_ended or self._securing or self._secured:
+            raise host_error(errno.EINVAL)
+        self._read(False)
+        self._write_waiting()
+        self._securing = self._stuck = True
+
     async def secure(self, asked: StartTls, longest: float) -> None:
-        """Speak TLS from now on, and answer the page; what it has sent before goes out first, in plain.
+        """Speak TLS, which was turned to, and answer the page.
 
         Args:
             asked: what the page wants of it.
             longest: seconds that the handshake may take. If it fails, so has the connection.
         """
-        if self._state != "open" or self._securing or self._secured:
-            self._session.send(Failed(asked.socket, *reason(host_error(errno.EINVAL))))
-            return
-        self._read(False)
-        self._write_waiting()
-        self._securing = self._stuck = True
         answer = await self._attempt(asked, longest)
         self._securing = False
         self._session.send(answer)
@@ -61,9 +67,11 @@ class TlsSocket(HostSocket):
             return refused(asked.socket, error)
         except TimeoutError:
             return Failed(asked.socket, "ETIMEDOUT", "the handshake has taken too long")
+        except ConnectionError as error:  # those of event loops have no errno
+            return Failed(asked.socket, "ECONNRESET", error.strerror or "")
         except OSError as error:
             return Failed(asked.socket, *reason(error))
-        except ValueError as error:
+        except (OverflowError, TypeError, ValueError) as error:  # whatever Python says of what a page made up
             return Failed(asked.socket, "EINVAL", str(error))
 
     async def _agree(self, asked: StartTls, longest: float) -> Frame:
@@ -80,12 +88,15 @@ class TlsSocket(HostSocket):
             ssl_handshake_timeout=longest + 1,  # ours is the one that counts
             ssl_shutdown_timeout=FAREWELL,
         )
-        assert transport
+        connection = transport.get_extra_info("ssl_object") if transport else None
+        if transport is None or connection is None:  # so event loops tell of one that was lost meanwhile
+            raise ConnectionResetError
+        answer = described(asked.socket, connection)
         self._transport, self._secured = transport, True
-        return described(asked.socket, transport.get_extra_info("ssl_object"))
+        return answer
 
     def _begin(self) -> None:
-        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=1)  # with 0, asyncio's is full where it is empty
         self._reading = True
         if self._state in ("open", "host_done"):
             self.resume_writing()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tls.conftest import Authority
+from tests.tls.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 

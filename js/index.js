@@ -228,6 +228,14 @@ class Network {
     return this.#ask(fd, (sock, answered) => sock.socket.setOption(sock.network, name, [...values], answered));
   }
 
+  /**
+   * Have the proxy speak TLS on a connection: answered by `secured` or `unsecured`.
+   * @param {number} fd @param {object} wanted the fields of `starttls` but its target
+   */
+  startTls(fd, wanted) {
+    return this.#ask(fd, (sock, answered) => sock.startTls(wanted, answered));
+  }
+
   /** Whether it accepts connections. @param {number} fd */
   listening(fd) {
     return this.system.find(fd)?.socket.state === "listening";
@@ -343,6 +351,7 @@ const LOCAL = {
   roundTrip: undefined,
   reconnects: 0,
   buffered: 0,
+  features: [],
 };
 
 const DONE = { type: "done", socket: 0 };

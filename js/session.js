@@ -33,18 +33,22 @@ const BURST_SIZE = 16 * 1024;
 /** Requests that may be unanswered at once. */
 const REQUESTS_MAX = 256;
 
-/** What answers each kind of request, if it is not `failed`. @type {Record<string, string>} */
+/** What answers each kind of request, if it is not `failed`. @type {Record<string, string[]>} */
 const ANSWERS = {
-  resolve: "resolved",
-  reverse: "reversed",
-  bind: "bound",
-  listen: "bound",
-  associate: "associated",
-  option: "done",
+  resolve: ["resolved"],
+  reverse: ["reversed"],
+  bind: ["bound"],
+  listen: ["bound"],
+  associate: ["associated"],
+  option: ["done"],
+  starttls: ["secured", "unsecured"],
 };
 
 /** Kinds of frames whose `socket` is the id of a request. */
 const REQUEST_KINDS = new Set(Object.keys(ANSWERS).map((type) => LAYOUTS[type].kind));
+
+/** Optional parts of the protocol that this page can do. */
+const FEATURES = ["tls"];
 
 /** Most bytes that a proxy may have answered or granted beyond what there is room for. */
 const ANSWERS_MAX = 1 << 20;
@@ -68,6 +72,8 @@ export class Session {
   key = "";
   /** Whether what is to be sent waits for an exchange: the carrier would not move it now. */
   held = false;
+  /** Optional parts of the protocol that the proxy can do, too. @type {string[]} */
+  features = [];
   /** Credit that the proxy grants each new socket. */
   peerWindow = WINDOW_INITIAL;
   /** How long (ms) the proxy keeps the session without a carrier. */
@@ -117,7 +123,7 @@ export class Session {
       seen: this.link.received,
       window: WINDOW_INITIAL,
       replay: this.link.replayLimit,
-      features: [],
+      features: FEATURES,
       agent,
     });
     return encodeMessage(0, 0, purpose ? [hello, encodeFrame({ socket: 0, ...purpose })] : [hello]);
@@ -153,6 +159,7 @@ export class Session {
     this.key = welcome.key;
     this.grace = welcome.grace;
     this.peerWindow = welcome.window;
+    this.features = FEATURES.filter((name) => welcome.features.includes(name));
     this.link.peerReplay = welcome.replay;
   }
 
@@ -254,6 +261,8 @@ export class Session {
       case "bound":
       case "associated":
       case "done":
+      case "secured":
+      case "unsecured":
         this.#answer(frame);
         break;
       case "accepted":
@@ -374,7 +383,7 @@ export class Session {
       return;
     }
     const type = this.#requests.get(frame.socket)?.type;
-    if (type && ANSWERS[type] !== frame.type) throw new ProtocolError(`${frame.type} is no answer to ${type}`);
+    if (type && !ANSWERS[type].includes(frame.type)) throw new ProtocolError(`${frame.type} is no answer to ${type}`);
     this.#settle(frame.socket, null, frame);
   }
 

@@ -45,6 +45,7 @@ const DATA_MAX = MESSAGE_TARGET;
 
 /**
  * @typedef {import("./endpoint.js").Network} Network
+ * @typedef {import("./endpoint.js").Answered} Answered
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./wire.js").Address} Address
  */
@@ -222,6 +223,24 @@ export class Socket extends Endpoint {
     return true;
   }
 
+  /**
+   * Have the network speak TLS on the connection: what is sent and received from then on is within it.
+   * @param {Network} network
+   * @param {object} wanted
+   * @param {Answered} answered ENOTCONN; EPROTO if anything came that was not read before: it is none of TLS
+   */
+  startTls(network, wanted, answered) {
+    const refuse = (/** @type {string} */ code, message = "") =>
+      answered(this.report(new SocketError(code, message)), null);
+    if (this.state !== "established") return refuse("ENOTCONN");
+    if (this.#queue.length) return refuse("EPROTO", INJECTED);
+    this.ask(network, { type: "starttls", ...wanted }, (error, answer) => {
+      if (answer?.type !== "secured" || !this.#queue.length) return answered(error, answer);
+      this.abort();
+      return refuse("EPROTO", INJECTED);
+    });
+  }
+
   // ── What the program waits for ─────────────────────────────────────────────────────────────────────
 
   /** Bytes that can be read without waiting. */
@@ -378,3 +397,5 @@ export class Socket extends Endpoint {
 }
 
 const NOTHING = new Uint8Array(0);
+
+const INJECTED = "data came in plain before TLS had begun, which anybody could have put there";

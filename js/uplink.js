@@ -91,6 +91,7 @@ export class Uplink {
       roundTrip: roundTrip ?? undefined,
       reconnects: this.#reconnects + reconnects,
       buffered: session.link.buffered,
+      features: session.features,
     };
   }
 

@@ -33,6 +33,7 @@ from pynet_browser.runtime import Network, can_suspend, examine, open_network, o
 from pynet_browser.settings import Options, installed, remember
 from pynet_browser.status import SocketStatus, Status
 from pynet_browser.stdlib.patches import Patches
+from pynet_browser.tls.loading import load_engine, load_engine_sync
 
 __all__ = [
     "BlockingError",
@@ -65,6 +66,8 @@ SESSION_PATH = "/pynet"
 Blocking: TypeAlias = Literal["auto", "jspi", "xhr"]
 Bulk: TypeAlias = Literal["auto", "off"]
 Http: TypeAlias = Literal["auto", "browser", "proxy"]
+Tls: TypeAlias = Literal["auto", "page", "proxy"]
+CHOICES = {"blocking": Blocking, "bulk": Bulk, "http": Http, "tls": Tls}
 
 _network: Network | None = None
 _patches = Patches()
@@ -77,6 +80,7 @@ async def install(
     blocking: Blocking = "auto",
     bulk: Bulk = "auto",
     http: Http = "auto",
+    tls: Tls = "auto",
 ) -> None:
     """Give this page's Python a network, through the proxy at ``url``.
 
@@ -99,15 +103,23 @@ async def install(
         http: who makes HTTP requests. ``browser``: the browser, under its rules. ``proxy``: the proxy, with
             every header, and for servers that do not let this page read their answers. ``auto``: the browser
             where it can, the proxy where it cannot and the request does no harm when it is made again.
+        tls: where TLS ends; docs/tls.md says which protects against whom. ``page``: in this page, by
+            OpenSSL, which is loaded now: the proxy sees ciphertext. ``proxy``: at the proxy, which then reads
+            all that is sent and received, and whose operator must have allowed that. ``auto``: in this page,
+            by OpenSSL that is loaded when it is first needed; at the proxy, if it cannot be loaded, and the
+            proxy is on this machine and offers that.
 
     Raises:
         NotInBrowserError: this Python does not run in a page.
         UnsupportedRuntimeError: this Pyodide is older than 314.0.
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token or this page's origin; the message says what to change.
-        ValueError: ``url`` is no address of a proxy; ``blocking``, ``bulk`` or ``http`` is none of these.
+        ValueError: ``url`` is no address of a proxy; another argument is none of what is listed.
+        ssl.SSLError: ``tls`` is ``page``, and OpenSSL cannot be loaded; the message says what to load.
     """
-    options = _checked(url, token, blocking, bulk, http)
+    options = _checked(url, token, blocking=blocking, bulk=bulk, http=http, tls=tls)
+    if tls == "page":
+        await load_engine()
     _mount(await open_network(options, _hint_at(blocking)), options)
 
 
@@ -118,6 +130,7 @@ def install_sync(
     blocking: Blocking = "auto",
     bulk: Bulk = "auto",
     http: Http = "auto",
+    tls: Tls = "auto",
 ) -> None:
     """The same as ``install`` for code that cannot await, such as what ``pyodide.runPython`` runs.
 
@@ -129,6 +142,7 @@ def install_sync(
         blocking: see ``install``; what is said there of calls holds of this one.
         bulk: see ``install``.
         http: see ``install``.
+        tls: see ``install``.
 
     Raises:
         BlockingError: Python cannot be suspended here, and ``blocking`` is ``jspi``.
@@ -137,23 +151,26 @@ def install_sync(
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token. Browsers do not tell a page whose origin the proxy
             refuses: that is ``ProxyUnreachableError``.
-        ValueError: ``url`` is no address of a proxy; ``blocking``, ``bulk`` or ``http`` is none of these.
+        ValueError: ``url`` is no address of a proxy; another argument is none of what is listed.
+        ssl.SSLError: see ``install``; OpenSSL can be loaded here only where Python can be suspended.
     """
-    options = _checked(url, token, blocking, bulk, http)
+    options = _checked(url, token, blocking=blocking, bulk=bulk, http=http, tls=tls)
+    if tls == "page":
+        load_engine_sync()
     _mount(open_network_sync(options, _hint_at(blocking)), options)
 
 
-def _checked(url: str | None, token: str | None, blocking: Blocking, bulk: Bulk, http: Http) -> Options:
+def _checked(url: str | None, token: str | None, **chosen: str) -> Options:
     """What ``install`` was told.
 
     Raises:
         ValueError: see there.
     """
-    for name, given, kinds in (("blocking", blocking, Blocking), ("bulk", bulk, Bulk), ("http", http, Http)):
-        if given not in (known := get_args(kinds)):
+    for name, given in chosen.items():
+        if given not in (known := get_args(CHOICES[name])):
             raise ValueError(f"{name} must be one of {', '.join(known)}, not {given!r}")
     address, found = ("", "") if url is None else proxy_address(url)
-    return Options(address, token if token is not None else found, AGENT, blocking, bulk, http)
+    return Options(address, token if token is not None else found, AGENT, **chosen)
 
 
 def _hint_at(blocking: str) -> Callable[[], None]:
@@ -182,6 +199,7 @@ def _mount(network: Network, chosen: Options) -> None:
         options,
         select,
         socket,
+        tls,
     )
 
     _network = network
@@ -194,6 +212,7 @@ def _mount(network: Network, chosen: Options) -> None:
         module.patch(_patches, network)
     loop.patch(_patches, network, look_ups)
     libraries.patch(_patches)
+    tls.patch(_patches, network)
 
 
 def uninstall() -> None:

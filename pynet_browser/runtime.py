@@ -34,6 +34,7 @@ __all__ = [
     "callback",
     "can_suspend",
     "examine",
+    "fetch_engine",
     "open_network",
     "open_network_sync",
     "page_error",
@@ -212,6 +213,15 @@ class Network:
 
         return self._reply("setsockopt", self._js.setOption(fd, name, to_js(values)))
 
+    @property
+    def ends_tls(self) -> bool:
+        """Whether the proxy speaks TLS for pages."""
+        return "tls" in self.status()["features"]
+
+    def start_tls(self, fd: int, wanted: dict[str, Any]) -> Reply:
+        """Ask the proxy to speak TLS on a connection; see docs/protocol.md, "TLS at the proxy"."""
+        return self._reply("do_handshake", self._js.startTls(fd, to_page(wanted)))
+
     def listening(self, fd: int) -> bool:
         """Whether it accepts connections."""
         return bool(self._js.listening(fd))
@@ -251,6 +261,32 @@ class Network:
     def status(self) -> dict[str, Any]:
         """The connection to the proxy and each open socket, as plain values."""
         return cast(dict[str, Any], self._js.status().to_py())
+
+
+async def fetch_engine() -> None:
+    """Have OpenSSL in this page: Pyodide's own ``cryptography``, the pyOpenSSL that fits it, and roots.
+
+    Raises:
+        ImportError: some of it cannot be had.
+    """
+    from importlib.metadata import version
+
+    import pyodide_js
+    from pyodide.ffi import JsException, to_js
+
+    try:
+        await pyodide_js.loadPackage(to_js(["cryptography", "certifi", "micropip"]))
+        import micropip
+
+        await micropip.install(_pyopenssl(version("cryptography")))
+    except (JsException, ImportError, ValueError, OSError) as error:
+        raise ImportError(f"it could not be loaded: {getattr(error, 'message', error)}") from None
+
+
+def _pyopenssl(cryptography: str) -> str:
+    """The requirement that fits: pyOpenSSL 26.3 and newer want cryptography 49."""
+    fits = int(cryptography.partition(".")[0]) >= 49  # noqa: PLR2004
+    return "pyopenssl>=26.1" if fits else "pyopenssl>=26.1,<26.3"
 
 
 def can_suspend() -> bool:

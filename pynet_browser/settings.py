@@ -18,6 +18,7 @@ class Options:
         blocking: ``auto``, ``jspi`` or ``xhr``.
         bulk: ``auto`` or ``off``.
         http: ``auto``, ``browser`` or ``proxy``.
+        tls: ``auto``, ``page`` or ``proxy``.
     """
 
     url: str = ""
@@ -26,6 +27,7 @@ class Options:
     blocking: str = "auto"
     bulk: str = "auto"
     http: str = "auto"
+    tls: str = "auto"
 
 
 _installed = Options()

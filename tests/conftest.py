@@ -19,6 +19,16 @@ from tests.servers import (
     SyslogServer,
     WebSocketEcho,
 )
+from tests.tls.certificates import Authority, make
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Certificates for localhost and 127.0.0.1, and who vouches for them."""
+    folder = tmp_path_factory.mktemp("certificates")
+    root = make(folder, "Root", authority=True)
+    good = make(folder, "good", "localhost", "127.0.0.1", issuer=root)
+    return Authority(folder, root, good, make(folder, "good-rsa", "localhost", issuer=root, kind="rsa"))
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,12 @@ export class OpenSocket {
     }
   }
 
+  /** @param {object} wanted the fields of `starttls` but its target @param {Answered} answered */
+  startTls(wanted, answered) {
+    if (this.socket instanceof Socket) this.socket.startTls(this.network, wanted, answered);
+    else answered(new SocketError("EOPNOTSUPP"), null);
+  }
+
   // ── What Emscripten's getpeername, getsockname and getsockopt(SO_ERROR) read ───────────────────────
 
   get daddr() {

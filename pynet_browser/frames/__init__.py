@@ -48,6 +48,7 @@ from pynet_browser.frames.sockets import (
     Shutdown,
     Window,
 )
+from pynet_browser.frames.tls import Secured, StartTls, Unsecured
 
 __all__ = [
     "FRAMES",
@@ -84,10 +85,13 @@ __all__ = [
     "Response",
     "Reverse",
     "Reversed",
+    "Secured",
     "Shutdown",
+    "StartTls",
     "Stream",
     "Unknown",
     "Unrecognized",
+    "Unsecured",
     "Unstream",
     "Welcome",
     "Window",
@@ -131,6 +135,9 @@ FRAMES: dict[int, type[Frame]] = {
         Associated,
         Option,
         Done,
+        StartTls,
+        Secured,
+        Unsecured,
         Request,
         Response,
     )

@@ -49,6 +49,9 @@ class Kind(IntEnum):
     ASSOCIATED = 0x29
     OPTION = 0x2A
     DONE = 0x2B
+    STARTTLS = 0x2C
+    SECURED = 0x2D
+    UNSECURED = 0x2E
     REQUEST = 0x30
     RESPONSE = 0x31
 

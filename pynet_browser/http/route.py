@@ -23,6 +23,7 @@ __all__ = [
     "may_repeat",
     "mixed",
     "needs_preflight",
+    "on_this_machine",
     "preflight",
     "ready_for_browser",
 ]
@@ -128,10 +129,11 @@ def barred(request: Request, place: Place) -> str:
 
 def mixed(request: Request, place: Place) -> bool:
     """Whether the request is mixed content, which browsers do not send."""
-    return place.secure and request.url.startswith("http:") and not _on_this_machine(request.url)
+    return place.secure and request.url.startswith("http:") and not on_this_machine(request.url)
 
 
-def _on_this_machine(url: str) -> bool:
+def on_this_machine(url: str) -> bool:
+    """Whether an address is one of loopback."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True

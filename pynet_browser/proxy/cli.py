@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(parser, "--deny", "RULE", "deny", "what pages may not connect to")
     _add_list(parser, "--listen", "RULE", "listen", "where pages may listen (default: nowhere)")
     parser.add_argument(
+        "--tls-proxy",
+        action="store_const",
+        const=True,
+        help="let pages have TLS end here: this machine then reads what it carries (default: in the page)",
+    )
+    parser.add_argument(
         "--drain",
         type=float,
         metavar="SECONDS",

@@ -92,6 +92,7 @@ class Config:
         websockify_targets: file of targets they may name: lines ``name: host:port``.
         wisp: whether to serve clients of Wisp.
         posix: whether to serve programs with Emscripten's POSIX sockets.
+        tls_proxy: whether pages may have TLS end here, where all that it carries can be read.
         limits: see ``Limits``.
 
     Raises:
@@ -117,6 +118,7 @@ class Config:
     websockify_targets: Path | None = None
     wisp: bool = True
     posix: bool = True
+    tls_proxy: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -259,6 +261,7 @@ _READERS: _Readers = {
     "websockify_targets": _targets_file,
     "wisp": _flag,
     "posix": _flag,
+    "tls_proxy": _flag,
 }
 _LIMIT_READERS: _Readers = dict.fromkeys((limit.name for limit in fields(Limits)), _integer)
 

@@ -21,7 +21,7 @@ from pynet_browser.proxy.endpoint import (
 )
 from pynet_browser.proxy.options import set_option, window_size
 from pynet_browser.proxy.policy import ANY_PORT
-from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.proxy.secured import TlsSocket
 from pynet_browser.window import SendWindow
 from pynet_browser.wire import Accepted, Bind, Bound, Close, Done, Frame, Listen, Open, Option, Reset, Window
 
@@ -107,7 +107,7 @@ class Listener(Endpoint):
         self._backlog = backlog
         self.go_on()
 
-    def connecting(self) -> tuple[HostSocket, host_socket.socket]:
+    def connecting(self) -> tuple[TlsSocket, host_socket.socket]:
         """What takes its place to connect, and the socket of the host that it shall connect.
 
         Raises:
@@ -117,9 +117,9 @@ class Listener(Endpoint):
             raise ProtocolError(f"socket {self.id} listens, and cannot connect")
         return self._connection(self.id), self._socket
 
-    def _connection(self, id_: int) -> HostSocket:
+    def _connection(self, id_: int) -> TlsSocket:
         """One with the window that was set here."""
-        connection = HostSocket(self._session, id_, self.family)
+        connection = TlsSocket(self._session, id_, self.family)
         if self._window is not None:
             connection.resize(self._window)
         return connection

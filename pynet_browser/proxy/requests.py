@@ -11,7 +11,19 @@ from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError
 from pynet_browser.proxy.endpoint import Request, host_error, reason
 from pynet_browser.proxy.resolver import DialError, Resolver
-from pynet_browser.wire import Address, Associate, Bind, Failed, Frame, Resolve, Resolved, Reverse, Reversed
+from pynet_browser.proxy.secured import TlsSocket
+from pynet_browser.wire import (
+    Address,
+    Associate,
+    Bind,
+    Failed,
+    Frame,
+    Resolve,
+    Resolved,
+    Reverse,
+    Reversed,
+    StartTls,
+)
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session
@@ -58,6 +70,19 @@ class Requests:
             self._session.send(self._done(request, address))
         elif self._may_wait(request, "EAGAIN"):
             self._last[request.target] = self._start(self._answer_in_turn(request, address, before))
+
+    def secure(self, request: StartTls, longest: float) -> None:
+        """Have TLS spoken on a connection, for which the handshake may take so many seconds."""
+        socket = self._session.socket(request.target)
+        if not isinstance(socket, TlsSocket):
+            self._session.send(Failed(request.socket, "EBADF" if socket is None else "EOPNOTSUPP", ""))
+        elif self._may_wait(request, "EAGAIN"):
+            try:
+                socket.turn_to_tls()  # before what comes next is looked at
+            except OSError as error:
+                self._session.send(Failed(request.socket, *reason(error)))
+            else:
+                self._start(socket.secure(request, longest))
 
     def cancel(self) -> None:
         """Answer nothing more."""

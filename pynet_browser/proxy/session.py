@@ -15,7 +15,7 @@ from pynet_browser.proxy.endpoint import Endpoint, Request, reason
 from pynet_browser.proxy.listener import Listener
 from pynet_browser.proxy.owner import Owner
 from pynet_browser.proxy.requests import Requests
-from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.proxy.secured import TlsSocket
 from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import Budget, busy_within
 from pynet_browser.wire import (
@@ -25,6 +25,7 @@ from pynet_browser.wire import (
     Connect,
     Data,
     Datagram,
+    Failed,
     Frame,
     Goaway,
     Listen,
@@ -35,6 +36,7 @@ from pynet_browser.wire import (
     Resolve,
     Reverse,
     Shutdown,
+    StartTls,
     Unknown,
     Unrecognized,
     Window,
@@ -215,11 +217,11 @@ class Session(Owner[Endpoint]):
             if refusal := self.refusal:
                 self.send(Reset(frame.socket, *refusal))
             else:
-                socket = HostSocket(self, frame.socket, frame.family)
+                socket = TlsSocket(self, frame.socket, frame.family)
                 self.keep(socket)
                 self._dial(socket, frame)
 
-    def _dial(self, socket: HostSocket, target: Connect, bound: host_socket.socket | None = None) -> None:
+    def _dial(self, socket: TlsSocket, target: Connect, bound: host_socket.socket | None = None) -> None:
         longest = self._sessions.config.connect_timeout
         timeout = min(target.timeout / 1000 or longest, longest)
         socket.dial(target, self._sessions.resolver, timeout, self.connects.delay(time.monotonic()), bound)
@@ -234,6 +236,15 @@ class Session(Owner[Endpoint]):
 
     def _request_of_socket(self, frame: Request) -> None:
         self._requests.ask_socket(frame)
+
+    def _start_tls(self, frame: StartTls) -> None:
+        config = self._sessions.config
+        if config.tls_proxy:
+            longest = config.connect_timeout
+            self._requests.secure(frame, min(frame.timeout / 1000 or longest, longest))
+        else:
+            message = "this proxy ends no TLS for pages; its operator can allow that with --tls-proxy"
+            self.send(Failed(frame.socket, "EACCES", message))
 
     def _unrecognized(self, frame: Unrecognized) -> None:
         self.send(Unknown(frame.socket, frame.kind))
@@ -256,6 +267,7 @@ class Session(Owner[Endpoint]):
         Listen: _request_of_socket,
         Associate: _request_of_socket,
         Option: _request_of_socket,
+        StartTls: _start_tls,
         Unrecognized: _unrecognized,
         Unknown: _unknown,
     }

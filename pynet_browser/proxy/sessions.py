@@ -139,7 +139,7 @@ class Sessions:
             session.link.replay_limit,
             int(self.config.grace * 1000),
             int(self.config.keepalive * 1000),
-            (),
+            ("tls",) if self.config.tls_proxy else (),
             f"pynet-browser/{__version__}",
         )
         return encode_message(0, session.link.received, [encode_frame(welcome)])

@@ -121,7 +121,6 @@ def patch(patches: Patches, network: Network, names: Names) -> None:
 
     added: dict[str, object] = {
         "_add_callback": lambda self, handle: wiring(self).ready.append(handle),
-        "_make_ssl_transport": _no_tls,
         "_sendfile_fallback": send_by_transport,
         "_sock_sendfile_fallback": send_by_socket,
         "_selector": property(lambda self: wiring(self).selector),
@@ -236,7 +235,3 @@ def _stop_serving(self: Any, sock: socket.socket) -> None:
                 path.unlink()
     self._remove_reader(sock.fileno())
     sock.close()
-
-
-def _no_tls(*_args: Any, **_kwargs: Any) -> Any:
-    raise NotImplementedError("there is no TLS for asyncio in the page yet")

@@ -1,4 +1,4 @@
-"""OpenSSL, by way of pyOpenSSL, imported when TLS is first used: that takes most of a second in a page."""
+"""OpenSSL, by way of pyOpenSSL, loaded and imported when TLS is first used: it takes most of a second."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Engine", "engine"]
+from pynet_browser.tls.loading import fetch_on_first_use, is_here
+
+__all__ = ["Engine", "engine", "missing"]
 
 HINT = (
-    "in a page, before TLS is used: await micropip.install('pynet-browser[tls]'), or "
+    "in a page, before TLS is used: await pynet_browser.install(…, tls='page'), or "
     "await pyodide_js.loadPackage('cryptography') and await micropip.install('pyopenssl<26.3'); "
     "elsewhere: pip install 'pynet-browser[tls]'"
 )
@@ -72,20 +74,24 @@ def engine() -> Engine:
         ssl.SSLError: it is not there, or not the one that this package knows; the message says what to load.
     """
     try:
+        if not is_here():
+            fetch_on_first_use()
         from OpenSSL import SSL, crypto
     except ImportError as error:
-        raise _missing(f"TLS needs pyOpenSSL and cryptography ({error})") from error
+        raise missing(str(error)) from error
     lib, ffi = vars(SSL).get("_lib"), vars(SSL).get("_ffi")
     absent = [name for name in NEEDED if not hasattr(lib, name)]
     if absent:
-        raise _missing(f"this pyOpenSSL lacks {', '.join(absent)}")
+        raise missing(f"this one lacks {', '.join(absent)}")
     found = Engine(SSL, crypto, lib, ffi)
     _announce(found)
     return found
 
 
-def _missing(what: str) -> ssl.SSLError:
-    error = ssl.SSLError(ssl.SSLErrorNumber.SSL_ERROR_SSL, f"{what}; {HINT}")
+def missing(why: str) -> ssl.SSLError:
+    """What is raised where it cannot be had."""
+    text = f"TLS needs pyOpenSSL and cryptography: {why}; {HINT}"
+    error = ssl.SSLError(ssl.SSLErrorNumber.SSL_ERROR_SSL, text)
     error.library, error.reason = "", ""
     return error
 

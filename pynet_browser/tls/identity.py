@@ -12,7 +12,7 @@ from pynet_browser.tls.engine import engine
 from pynet_browser.tls.errors import error, of_queue
 from pynet_browser.tls.settings import Identity
 
-__all__ = ["load"]
+__all__ = ["load", "read"]
 
 LONGEST_PASSWORD = 1024
 """OpenSSL has room for no more (PEM_BUFSIZE)."""
@@ -32,13 +32,7 @@ def load(certfile: Any, keyfile: Any, password: Any) -> Identity:
         ValueError: the password is too long.
         ssl.SSLError: there is no certificate, no key, they are not a pair, or the password is wrong.
     """
-    for name, path in (("certfile", certfile), ("keyfile", keyfile)):
-        if (path is not None or name == "certfile") and not isinstance(path, str | bytes | os.PathLike):
-            raise TypeError(f"{name} should be a valid filesystem path")
-    if password is not None and not isinstance(password, str | bytes | bytearray) and not callable(password):
-        raise TypeError("password should be a string or callable")
-    text = Path(os.fsdecode(certfile)).read_bytes()
-    secret = text if keyfile is None else Path(os.fsdecode(keyfile)).read_bytes()
+    text, secret = _contents(certfile, keyfile, password)
     used = engine()
     crypto = used.crypto
     blocks = [block for label, block in pem_blocks(text) if label in CERTIFICATE_LABELS]
@@ -64,6 +58,34 @@ def load(certfile: Any, keyfile: Any, password: Any) -> Identity:
     # pyOpenSSL's own objects are on their way out of its interface.
     parts = (each.to_cryptography() for each in chain)
     return Identity(first.to_cryptography(), key.to_cryptography_key(), tuple(parts))
+
+
+def read(certfile: Any, keyfile: Any, password: Any) -> tuple[str, str, str]:
+    """The same for whoever can use it: the certificates and the key as they are written, and the password.
+
+    Raises:
+        OSError: a file cannot be read.
+        TypeError: what was given is neither path nor password.
+        ValueError: the password is too long.
+        ssl.SSLError: there is no certificate.
+    """
+    text, secret = _contents(certfile, keyfile, password)
+    blocks = [block for label, block in pem_blocks(text) if label in CERTIFICATE_LABELS]
+    keys = [block for label, block in pem_blocks(secret) if label.endswith("PRIVATE KEY")]
+    if not (blocks and keys):
+        raise _unreadable()
+    word = b"" if password is None else _encoded(password() if callable(password) else password)
+    return b"".join(blocks).decode("ascii"), keys[0].decode("ascii"), word.decode()
+
+
+def _contents(certfile: Any, keyfile: Any, password: Any) -> tuple[bytes, bytes]:
+    for name, path in (("certfile", certfile), ("keyfile", keyfile)):
+        if (path is not None or name == "certfile") and not isinstance(path, str | bytes | os.PathLike):
+            raise TypeError(f"{name} should be a valid filesystem path")
+    if password is not None and not isinstance(password, str | bytes | bytearray) and not callable(password):
+        raise TypeError("password should be a string or callable")
+    text = Path(os.fsdecode(certfile)).read_bytes()
+    return text, text if keyfile is None else Path(os.fsdecode(keyfile)).read_bytes()
 
 
 def _key(text: bytes, password: Any) -> Any:

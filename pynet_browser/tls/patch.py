@@ -80,9 +80,10 @@ def _lend(patches: Patches, ours: type) -> None:
         if ours.__name__ in vars(C_MODULE):
             patches.set(C_MODULE, ours.__name__, ours)
         return
-    for name, value in vars(ours).items():
-        if name not in UNTOUCHED:
-            patches.set(theirs, name, value)
+    for base in reversed(ours.__mro__[:-1]):
+        for name, value in vars(base).items():
+            if name not in UNTOUCHED:
+                patches.set(theirs, name, value)
 
 
 def _is_of_c(owner: type) -> bool:

@@ -57,6 +57,7 @@ class Settings:
         protocol: one of ``PROTOCOLS``.
         trust: whose word is taken.
         identities: ours, one of each kind of key.
+        presented: the same for the proxy to show: certificates, key (both PEM) and password, or nothing.
         counted: what its connections did, by the names of ``SSLContext.session_stats``.
     """
 
@@ -84,6 +85,7 @@ class Settings:
     psk_hint: bytes | None = None
     trust: Trust = field(default_factory=Trust)
     identities: list[Identity] = field(default_factory=list)
+    presented: tuple[str, ...] = ()
     counted: Counter[str] = field(default_factory=Counter)
 
     @classmethod

@@ -14,6 +14,8 @@ from pynet_browser.tls.certificates import ENCODING_DER
 from pynet_browser.tls.connection import Connection
 from pynet_browser.tls.errors import error, want_read, want_write
 from pynet_browser.tls.object import checked_hostname
+from pynet_browser.tls.proxied import ProxiedConnection
+from pynet_browser.tls.side import at_proxy
 
 __all__ = ["SSLSocket"]
 
@@ -156,7 +158,8 @@ class SSLSocket(socket.socket):
 
     def _begin(self, handshake: bool) -> None:
         checked_hostname(self.server_hostname)
-        self._sslobj = Connection(
+        kind: type[Any] = ProxiedConnection if at_proxy() else Connection
+        self._sslobj = kind(
             self._context,
             _Wire(self),
             server_side=self.server_side,

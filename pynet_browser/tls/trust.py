@@ -30,6 +30,24 @@ class Trust:
         self._revoked: list[Any] = []
         self._directories: list[str] = []
         self._roots = False
+        self._told: list[str] = []
+        self.has_revoked = False
+
+    @property
+    def has_directories(self) -> bool:
+        """Whether some of it is looked up when it is needed."""
+        return bool(self._directories)
+
+    def told(self) -> tuple[bool, list[str]]:
+        """What was asked for, not read: whether the usual roots, and certificates in PEM."""
+        file = os.environ.get("SSL_CERT_FILE") if self._roots else None
+        if not file:
+            return self._roots, self._told
+        return False, [*self._told, *_certificates(Path(file).read_bytes())]
+
+    def _hear(self, text: bytes) -> None:
+        self._told.extend(_certificates(text))
+        self.has_revoked |= any(label == CRL_LABEL for label, _ in pem_blocks(text))
 
     def add_file(self, path: Any) -> None:
         """Trust the certificates in a file of PEM.
@@ -44,6 +62,7 @@ class Trust:
             raise _x509("no certificate or crl found", "NO_CERTIFICATE_OR_CRL_FOUND")
         if not all(map(is_encoded, blocks)):
             raise _x509("PEM lib")
+        self._hear(text)
         self._unread.append(partial(_parsed, text))
 
     def add_directory(self, path: Any) -> None:
@@ -57,7 +76,9 @@ class Trust:
             ssl.SSLError: there are none.
         """
         if isinstance(data, bytes):
-            self._unread.append(partial(_parsed_der, _split(data)))
+            blocks = _split(data)
+            self._told.extend(map(ssl.DER_cert_to_PEM_cert, blocks))
+            self._unread.append(partial(_parsed_der, blocks))
             return
         text = data.encode("ascii")
         if not any(label in CERTIFICATE_LABELS for label, _ in pem_blocks(text)):
@@ -68,6 +89,7 @@ class Trust:
                 "PEM",
                 "NO_START_LINE",
             )
+        self._hear(text)
         self._unread.append(partial(_parsed, text))
 
     def add_roots(self) -> None:
@@ -130,6 +152,10 @@ class Trust:
         unread, self._unread = self._unread, []
         for parse in unread:
             self._add(*parse())
+
+
+def _certificates(text: bytes) -> list[str]:
+    return [block.decode("ascii") for label, block in pem_blocks(text) if label in CERTIFICATE_LABELS]
 
 
 @functools.lru_cache(maxsize=8)

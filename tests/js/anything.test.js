@@ -18,7 +18,7 @@ import { HOST, PAGE } from "./line.js";
 
 /** @typedef {import("../../js/endpoint.js").AnySocket} AnySocket */
 
-const WELCOME = { type: "welcome", socket: 0, session: "s", key: "k", seen: 0, window: 1 << 16, replay: 1 << 20, grace: 0 };
+const WELCOME = { type: "welcome", socket: 0, session: "s", key: "k", seen: 0, window: 1 << 16, replay: 1 << 20, grace: 0, features: [] };
 
 const SAID = Object.keys(LAYOUTS).filter((type) => LAYOUTS[type].kind >= 0x10);
 
@@ -51,6 +51,17 @@ const FIELDS = {
   service: word,
   canonical: word,
   message: word,
+  hostname: word,
+  ciphers: word,
+  version: word,
+  cipher: word,
+  protocol: word,
+  library: word,
+  alpn: word,
+  protocols: () => [],
+  authorities: () => [],
+  identity: () => [],
+  details: () => [],
   method: word,
   url: word,
   reason: word,

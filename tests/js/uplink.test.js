@@ -171,6 +171,7 @@ suite("the status", () => {
       roundTrip: undefined,
       reconnects: 0,
       buffered: 0,
+      features: [],
     });
     linked.goaway("expired");
     assert.deepEqual([uplink.status().state, uplink.status().carrier, page.webSockets.length], ["closed", "", 1]);

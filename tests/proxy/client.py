@@ -49,9 +49,11 @@ from pynet_browser.wire import (
     Resolved,
     Reverse,
     Reversed,
+    Secured,
     Shutdown,
     Unknown,
     Unrecognized,
+    Unsecured,
     Welcome,
     Window,
     data_header,
@@ -252,7 +254,9 @@ class Page:
 
     def _dispatch(self, frame: Frame) -> None:
         match frame:
-            case Resolved() | Reversed() | Bound() | Associated() | Done() | Failed():
+            case (
+                Resolved() | Reversed() | Bound() | Associated() | Done() | Secured() | Unsecured() | Failed()
+            ):
                 self._answered(frame)
             case Accepted():
                 self._accepted(frame)

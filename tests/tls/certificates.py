@@ -34,6 +34,16 @@ class Identity:
         return self.certificate.public_bytes(serialization.Encoding.DER)
 
 
+@dataclass(frozen=True)
+class Authority:
+    """Who vouches for the good ones."""
+
+    folder: Path
+    root: Identity
+    good: Identity
+    rsa: Identity
+
+
 def make(
     folder: Path,
     title: str,

@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from pynet_browser.stdlib.patches import Patches
 from pynet_browser.tls import patch
-from tests.tls.certificates import Identity, make
+from tests.tls.certificates import Authority, Identity
 
 HERE = Path(__file__).parent
 HOST = "localhost"
@@ -29,24 +28,6 @@ def layer() -> Iterator[Patches]:
     patch.apply(patches)
     yield patches
     patches.undo()
-
-
-@dataclass(frozen=True)
-class Authority:
-    """Who vouches for the good ones."""
-
-    folder: Path
-    root: Identity
-    good: Identity
-    rsa: Identity
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    folder = tmp_path_factory.mktemp("certificates")
-    root = make(folder, "Root", authority=True)
-    good = make(folder, "good", HOST, "127.0.0.1", issuer=root)
-    return Authority(folder, root, good, make(folder, "good-rsa", HOST, issuer=root, kind="rsa"))
 
 
 Serve = Callable[..., tuple[str, int]]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pynet_browser.stdlib.patches import Patches
-from tests.tls.certificates import make
-from tests.tls.conftest import HOST, Authority, Serve, trusting
+from tests.tls.certificates import Authority, make
+from tests.tls.conftest import HOST, Serve, trusting
 
 
 @pytest.fixture(autouse=True)

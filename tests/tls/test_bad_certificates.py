@@ -12,8 +12,8 @@ import pytest
 
 from pynet_browser.stdlib.patches import Patches
 from pynet_browser.tls import patch
-from tests.tls.certificates import DAY, NOW, Identity, make
-from tests.tls.conftest import HOST, Authority, Serve, connected, trusting
+from tests.tls.certificates import DAY, NOW, Authority, Identity, make
+from tests.tls.conftest import HOST, Serve, connected, trusting
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pynet_browser.stdlib.patches import Patches
-from tests.tls.certificates import Identity, make
-from tests.tls.conftest import HOST, Authority, Serve, connected, trusting
+from tests.tls.certificates import Authority, Identity, make
+from tests.tls.conftest import HOST, Serve, connected, trusting
 
 VERSIONS = {"TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 

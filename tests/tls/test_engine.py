@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tls.conftest import Authority
+from tests.tls.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +73,8 @@ for call in (context.get_ciphers, lambda: context.set_ciphers("ALL"),
     assert len(lines) == 3
     for line in lines:
         assert "TLS needs pyOpenSSL and cryptography" in line
-        assert "micropip.install('pynet-browser[tls]')" in line
+        assert "pip install 'pynet-browser[tls]'" in line
+        assert "pynet_browser.install(…, tls='page')" in line
 
 
 def test_a_page_offers_first_what_webassembly_is_fast_at():

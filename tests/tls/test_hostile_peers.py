@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pynet_browser.stdlib.patches import Patches
-from tests.tls.conftest import HOST, Authority, Serve, connected, trusting
+from tests.tls.certificates import Authority
+from tests.tls.conftest import HOST, Serve, connected, trusting
 
 Talk = Callable[[socket.socket], object]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tls.conftest import HOST, Authority, Serve
+from tests.tls.certificates import Authority
+from tests.tls.conftest import HOST, Serve
 
 ROOT = Path(__file__).parents[2]
 STUB = ROOT / "build" / "pyodide" / "python_stdlib.zip"

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pynet_browser.stdlib.patches import Patches
-from tests.tls.conftest import HOST, Authority, Serve, connected, trusting
+from tests.tls.certificates import Authority
+from tests.tls.conftest import HOST, Serve, connected, trusting
 
 
 @pytest.fixture(autouse=True)

@@ -341,8 +341,3 @@ def test_a_server_without_a_path_just_ends():
     fd = sock.fileno()
     page_loop._stop_serving(SimpleNamespace(_unix_server_sockets={}, _remove_reader=removed.append), sock)
     assert (removed, sock.fileno()) == ([fd], -1)
-
-
-def test_tls_says_that_it_is_not_there_yet():
-    with pytest.raises(NotImplementedError, match="TLS"):
-        page_loop._no_tls(1, 2, three=3)

@@ -18,6 +18,7 @@ PURE_PYTHON = [
     "frames/questions",
     "frames/session",
     "frames/sockets",
+    "frames/tls",
     "fields",
     "link",
     "window",
@@ -44,6 +45,7 @@ IMPURE_MODULES = {"socket", "asyncio", "js", "pyodide", "time", "threading", "se
 
 PURE_JAVASCRIPT = [
     "wire",
+    "layouts",
     "fields",
     "link",
     "window",

@@ -196,9 +196,9 @@ def test_an_empty_piece_changes_nothing():
 
 
 def test_every_kind_of_frame_has_a_vector():
-    assert {frame["type"].capitalize() for case in MESSAGES for frame in case["frames"]} == {
-        frame.__name__ for frame in frames.FRAMES.values()
-    } | {"Unrecognized"}
+    assert {frame["type"] for case in MESSAGES for frame in case["frames"]} == {
+        frame.__name__.lower() for frame in frames.FRAMES.values()
+    } | {"unrecognized"}
     assert set(frames.FRAMES) == set(wire.Kind)
 
 

@@ -11,6 +11,8 @@ from pynet_browser import wire
 
 ROOT = Path(__file__).parents[2]
 
+FRAMES = {name.lower(): value for name, value in vars(wire).items() if isinstance(value, type)}
+
 
 def vectors(name: str) -> dict[str, Any]:
     """One file of tests/vectors."""
@@ -35,7 +37,7 @@ def frame_of(fields: dict[str, Any]) -> wire.Frame:
     values = {name: _value_of(value) for name, value in fields.items() if name != "type"}
     if "data" in values:
         values["data"] = bytes.fromhex(values["data"])
-    frame: wire.Frame = getattr(wire, fields["type"].capitalize())(**values)
+    frame: wire.Frame = FRAMES[fields["type"]](**values)
     return frame
 
 
@@ -49,7 +51,7 @@ def plain(frame: wire.Frame) -> wire.Frame:
     """A frame that can be compared: its data copied out of the message it came in."""
     return (
         dataclasses.replace(frame, data=bytes(frame.data))
-        if isinstance(frame, wire.Data | wire.Datagram)
+        if isinstance(frame, wire.Data | wire.Datagram | wire.Secured)
         else frame
     )
 

@@ -9,7 +9,17 @@ import { URL_OF_PROXY, World } from "./world.js";
 
 const AF_INET6 = 10;
 /** @type {import("../../js/index.js").Options} */
-const OPTIONS = { url: URL_OF_PROXY, token: "secret", agent: "test/1", errno: ERRNO, blocking: "auto", bulk: "auto", onBlocked() {} };
+const OPTIONS = {
+  kind: "proxy",
+  url: URL_OF_PROXY,
+  user: "",
+  token: "secret",
+  agent: "test/1",
+  errno: ERRNO,
+  blocking: "auto",
+  bulk: "auto",
+  onBlocked() {},
+};
 
 /** A page in which the network is installed. @param {import("node:test").TestContext} t */
 async function installed(t) {

@@ -199,6 +199,7 @@ def ipv6_works_like_ipv4(echo6):
 
 
 @case
+@needing("back-pressure")
 def a_send_that_nobody_reads_times_out(silent):
     with connected(silent, timeout=0.5) as connection, raising(TimeoutError):
         connection.sendall(bytes(64 << 20))

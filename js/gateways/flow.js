@@ -4,6 +4,7 @@
  * @module
  */
 
+import { joined } from "../fields.js";
 import { ByteQueue } from "../queue.js";
 import { WINDOW_INITIAL } from "../window.js";
 
@@ -79,12 +80,21 @@ export class Flow {
   #pump() {
     let credit = 0;
     while (this.#outgoing.length && this.#sends) {
-      const piece = this.#outgoing.take(this.#stream.most);
+      const piece = this.#piece();
       this.#stream.send(piece);
       credit += piece.length;
     }
     if (this.lingering && !this.#outgoing.length) this.#finish();
     else if (credit) this.#tell({ type: "window", credit });
+  }
+
+  /** As much of what waits as one send takes: it may be sends that are counted. */
+  #piece() {
+    const parts = [];
+    for (let room = this.#stream.most; room && this.#outgoing.length; room -= parts[parts.length - 1].length) {
+      parts.push(this.#outgoing.take(room));
+    }
+    return joined(parts);
   }
 
   /** The program sends no more, and reads no more: what it has sent still goes out. */

@@ -7,7 +7,7 @@
  */
 
 import { ProtocolError, ProxyError, SocketError } from "../errors.js";
-import { Extension, HEADER, Reason, TCP, UDP, credentials, decode, encode } from "./wisp-packets.js";
+import { Extension, Reason, TCP, UDP, credentials, decode, encode } from "./wisp-packets.js";
 
 /** @type {Record<string, {[event: string]: string}>} */
 export const TRANSITIONS = {
@@ -17,8 +17,8 @@ export const TRANSITIONS = {
   closed: {},
 };
 
-/** Most bytes of a message: what servers send themselves, and all of them take. */
-const MESSAGE_MAX = 64 * 1024;
+/** Most bytes of data in a packet: what servers send themselves, and all of them take. Few and full ones use credit best. */
+const DATA_MAX = 64 * 1024;
 
 /** Packets that may wait until the server has said what it takes; those beyond are lost, as datagrams may be. */
 const EARLY_MAX = 1024;
@@ -201,7 +201,7 @@ export class WispSession {
 /** One stream of it. */
 class WispStream {
   /** Most bytes of one send. */
-  most = MESSAGE_MAX - HEADER;
+  most = DATA_MAX;
   #opened = false;
   #closed = false;
 

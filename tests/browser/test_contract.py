@@ -108,7 +108,7 @@ def bare_page(open_python):
     return python
 
 
-@pytest.fixture(scope="module", params=GATEWAYS)
+@pytest.fixture(scope="module")
 def gateway_page(request, bare_page, start_proxy, proxy, peers):
     """A page whose sockets go through a server that others wrote, or through one like it."""
     start = partial(start_proxy, "--origin", proxy.url)
@@ -122,14 +122,18 @@ def gateway_page(request, bare_page, start_proxy, proxy, peers):
         bare_page.run("import pynet_browser; pynet_browser.uninstall()")
 
 
-REMOTE = [each for each in contract.names() if not contract.demands(*each) & CANNOT]
+REMOTE = [
+    (name, *case)
+    for name, gateway in GATEWAYS.items()
+    for case in contract.names()
+    if not contract.demands(*case) & (CANNOT | gateway.cannot)
+]
 
 
-@pytest.mark.parametrize(("suite", "name"), REMOTE)
-def test_sockets_over_other_servers_keep_what_those_can(suite, name, gateway_page, request, peers):
-    gateway = GATEWAYS[request.node.callspec.params["gateway_page"]]
-    if lacking := contract.demands(suite, name) & gateway.cannot:
-        pytest.skip(f"it has no {', '.join(sorted(lacking))}")
+@pytest.mark.parametrize(("gateway_page", "suite", "name"), REMOTE, indirect=["gateway_page"])
+def test_sockets_over_other_servers_keep_what_those_can(suite, name, gateway_page, peers):
+    if missing := contract.missing(suite, name, peers):
+        pytest.skip(f"this machine has no {', '.join(missing)}")
     gateway_page.run(RUN, suite=suite, name=name, peers=peers)
 
 

@@ -370,6 +370,7 @@ suite("a page without a proxy", () => {
     const page = new World(t).page;
     const { network } = await alone();
     assert.deepEqual(network.status(), {
+      kind: "page",
       url: "",
       proxy: "",
       state: "local",
@@ -483,6 +484,7 @@ test("the status is made of plain values", async (t) => {
   const { buffered, ...status } = network.status();
   assert.ok(buffered > 0);
   assert.deepEqual(status, {
+    kind: "proxy",
     url: URL_OF_PROXY,
     proxy: "fake/1",
     state: "attached",

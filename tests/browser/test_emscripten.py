@@ -90,19 +90,23 @@ def run(profile, site):
 
 
 def test_a_program_with_proxied_sockets_makes_every_call_it_has(run, proxy):
-    with Echo() as echo, HashAtEnd() as hashing, DatagramEcho() as datagrams, Refusing() as refusing:
-        with Silent() as silent:
-            peers = [each.address[1] for each in (echo, hashing, datagrams, refusing, silent)]
-            url = f"ws://127.0.0.1:{proxy.port}/posix?token={quote(proxy.token)}"
-            program = run("posix", url, *peers)
-            *_, listening = (line for line in program.lines("listening") if line.startswith("listening"))
-            *results, port = listening.split()[1:]
-            assert results == ["0", "0", "0"]
-            program.lines("MSG_DONTWAIT")  # who waits to accept stops nobody
-            with socket.create_connection(("127.0.0.1", int(port)), 10) as client:
-                client.sendall(b"from outside")
-                assert client.recv(100) == bytes(byte ^ 0x20 for byte in b"from outside")
-            found = dict(line.partition(": ")[::2] for line in program.lines("done"))
+    with (
+        Echo() as echo,
+        HashAtEnd() as hashing,
+        DatagramEcho() as datagrams,
+        Refusing() as refusing,
+        Silent() as silent,
+    ):
+        peers = [each.address[1] for each in (echo, hashing, datagrams, refusing, silent)]
+        program = run("posix", f"ws://127.0.0.1:{proxy.port}/posix?token={quote(proxy.token)}", *peers)
+        listening = next(line for line in program.lines("listening") if line.startswith("listening"))
+        *results, port = listening.split()[1:]
+        assert results == ["0", "0", "0"]
+        program.lines("MSG_DONTWAIT")  # the last of the other thread's: who waits to accept stops nobody
+        with socket.create_connection(("127.0.0.1", int(port)), 10) as client:
+            client.sendall(b"from outside")
+            assert client.recv(100) == bytes(byte ^ 0x20 for byte in b"from outside")
+        found = dict(line.partition(": ")[::2] for line in program.lines("done"))
     assert found == {
         "bridge": "1",
         "listening": listening.partition(": ")[2],

@@ -42,6 +42,7 @@ jupyterlite: $(LITE_SITE)
 
 test: setup $(LITE_SITE) $(NODE_STAMP)
 	$(PYTHON) tests/machine.py chromium curl dnsmasq firefox mariadb mosquitto postgresql redis
+	$(PYTHON) tests/machine.py emscripten || echo "Without it the tests of programs that it compiles are left out."
 	$(PYTHON) -m pytest $(ARGS)
 
 check: $(DEV_STAMP) $(NPM_STAMP)

@@ -17,7 +17,7 @@ const now = () => performance.now();
 
 export class Blocking {
   /**
-   * @param {import("./uplink.js").Uplink | null} uplink
+   * @param {import("./sockfs/filesystem.js").AnyUplink | null} uplink
    * @param {() => boolean | null} interrupted whether a signal is there; null where none can come
    */
   constructor(uplink, interrupted) {

@@ -5,6 +5,7 @@
 
 import { DatagramSocket } from "./datagram.js";
 import { SocketError } from "./errors.js";
+import { WebsockifyGateway, WispGateway } from "./gateways/uplink.js";
 import { requestNow } from "./http/now.js";
 import { look, pageAddress, startRequest } from "./http/request.js";
 import { streamOf, streamsBodies } from "./http/streaming.js";
@@ -46,10 +47,13 @@ export {
  * @typedef {import("./endpoint.js").Answered} Answered
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./sockfs/opensocket.js").OpenSocket} OpenSocket
+ * @typedef {import("./sockfs/filesystem.js").AnyUplink} AnyUplink
  * @typedef {any} Reply the answer's fields, or {error: code, message}; a Pending where that is not known yet
  *
  * @typedef {object} Options
- * @property {string} url of the proxy; empty for none
+ * @property {"proxy" | "wisp" | "websockify"} kind of the server at `url`: ours, or one that others wrote
+ * @property {string} url of the server's WebSocket; empty for none
+ * @property {string} user for a Wisp server
  * @property {string} token
  * @property {string} agent
  * @property {Record<string, number>} errno
@@ -81,12 +85,15 @@ export function openNow(module, options) {
   return networkOf(module, uplink, options);
 }
 
-/** @param {Options} options */
-function uplinkTo({ url, token, agent, bulk }) {
-  return url ? new Uplink(url, token, agent, bulk !== "off") : null;
+/** @param {Options} options @returns {AnyUplink | null} */
+function uplinkTo({ kind, url, user, token, agent, bulk }) {
+  if (!url) return null;
+  if (kind === "wisp") return new WispGateway(url, { user, password: token });
+  if (kind === "websockify") return new WebsockifyGateway(url, token);
+  return new Uplink(url, token, agent, bulk !== "off");
 }
 
-/** @param {any} module @param {Uplink | null} uplink @param {Options} options */
+/** @param {any} module @param {AnyUplink | null} uplink @param {Options} options */
 function networkOf(module, uplink, { errno, blocking, onBlocked }) {
   return new Network(new SocketFileSystem(module, uplink, errno, blocking, onBlocked));
 }
@@ -342,6 +349,7 @@ class Network {
 
 /** What an uplink tells, where there is none. */
 const LOCAL = {
+  kind: "page",
   url: "",
   proxy: "",
   state: "local",

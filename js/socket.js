@@ -173,18 +173,25 @@ export class Socket extends Endpoint {
   /**
    * Shut down one or both directions.
    * @param {{read: boolean, write: boolean}} directions
-   * @throws {SocketError} ENOTCONN
+   * @throws {SocketError} ENOTCONN; EOPNOTSUPP where one direction cannot end alone
    */
   shutdown({ read, write }) {
     if (this.family === UNIX && this.state === "idle") return; // which Linux lets pass
     if (!this.remote) throw this.report(new SocketError("ENOTCONN"));
     if (read) this.#readShut = true;
+    if (write) this.#mayEnd();
     if (read && this.family === UNIX && this.#receives) this.tell({ type: "stop" });
     if (write && this.sends) {
       this.#turn("shutdown");
       this.tell({ type: "shutdown" });
     }
     this.wake();
+  }
+
+  /** @throws {SocketError} EOPNOTSUPP: the other direction, which goes on, would end with it */
+  #mayEnd() {
+    const goesOn = this.state === "established" && !this.#readShut;
+    if (goesOn && this.network?.whole) throw this.report(new SocketError("EOPNOTSUPP", this.network.whole));
   }
 
   /**

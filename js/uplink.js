@@ -9,6 +9,11 @@ import { Connection } from "./connection.js";
 const SHARED_WAIT = 100;
 
 export class Uplink {
+  kind = "proxy";
+  /** Whether synchronous exchanges are possible, so that waits by them are. */
+  exchanges = true;
+  /** Names are looked up by the proxy; none have addresses that stand for them. */
+  names = null;
   #connection;
   /** Their proxy drains; they end when it does. @type {Set<Connection>} */
   #leaving = new Set();
@@ -82,6 +87,7 @@ export class Uplink {
   status() {
     const { agent, carrier, downlink, roundTrip, reconnects, session } = this.#connection;
     return {
+      kind: this.kind,
       url: this.url,
       proxy: agent,
       state: session.state,

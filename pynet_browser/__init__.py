@@ -14,8 +14,8 @@ import contextlib
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeAlias, get_args
-from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from pynet_browser.address import Server, server_at
 from pynet_browser.diagnosis import Diagnosis, DiagnosisStep
 from pynet_browser.errors import (
     BlockingError,
@@ -60,14 +60,13 @@ __all__ = [
 __version__ = "0.1.0"
 AGENT = f"pynet-browser/{__version__}"
 
-SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
-SESSION_PATH = "/pynet"
-
 Blocking: TypeAlias = Literal["auto", "jspi", "xhr"]
 Bulk: TypeAlias = Literal["auto", "off"]
 Http: TypeAlias = Literal["auto", "browser", "proxy"]
 Tls: TypeAlias = Literal["auto", "page", "proxy"]
 CHOICES = {"blocking": Blocking, "bulk": Bulk, "http": Http, "tls": Tls}
+OURS_ALONE = {"blocking": "xhr", "http": "proxy", "tls": "proxy"}
+"""What servers that others wrote cannot do."""
 
 _network: Network | None = None
 _patches = Patches()
@@ -87,12 +86,17 @@ async def install(
     Without a proxy (``install(None)``) the page is a network of its own: its servers and clients meet on
     127.0.0.1 and ::1, by socket pairs and by paths (AF_UNIX). With one, 127.0.0.1 is the proxy's host.
 
+    A server that others wrote will do, too, for what it can: a Wisp server or a websockify. See
+    ``docs/servers.md`` for what that is.
+
     Installing again replaces the connection made before; sockets open until then fail.
 
     Args:
         url: where the proxy is: ``ws://127.0.0.1:8765/pynet``, or the address it printed when it started,
-            ``http://127.0.0.1:8765/?token=…``; None for no proxy.
-        token: the proxy's token, if the address does not hold it.
+            ``http://127.0.0.1:8765/?token=…``; None for no proxy. ``wisp://host:port/path/`` (``wisps://`` by
+            TLS) is a Wisp server; ``websockify://host:port/path`` (``websockifys://``) a websockify, where
+            ``{host}`` and ``{port}`` stand for what is connected to, if the address has a place for them.
+        token: the proxy's token, if the address does not hold it; of a Wisp server the password.
         blocking: how blocking calls wait. ``jspi``: the interpreter is suspended, and the page and other
             tasks go on; where that is impossible, such a call raises ``BlockingError``. ``xhr``: by
             synchronous requests to the proxy, during which nothing else happens on this thread. ``auto``:
@@ -114,7 +118,8 @@ async def install(
         UnsupportedRuntimeError: this Pyodide is older than 314.0.
         ProxyUnreachableError: nothing answers at ``url``.
         ProxyRefusedError: the proxy refuses the token or this page's origin; the message says what to change.
-        ValueError: ``url`` is no address of a proxy; another argument is none of what is listed.
+        ValueError: ``url`` is no address of a proxy; another argument is none of what is listed, or asks for
+            what only a proxy of ours can do.
         ssl.SSLError: ``tls`` is ``page``, and OpenSSL cannot be loaded; the message says what to load.
     """
     options = _checked(url, token, blocking=blocking, bulk=bulk, http=http, tls=tls)
@@ -134,7 +139,8 @@ def install_sync(
 ) -> None:
     """The same as ``install`` for code that cannot await, such as what ``pyodide.runPython`` runs.
 
-    The proxy is reached by a synchronous request, unless Python can be suspended here.
+    The proxy is reached by a synchronous request, unless Python can be suspended here. Servers that others
+    wrote cannot be: their sockets tell whether they were reached.
 
     Args:
         url: see ``install``.
@@ -169,8 +175,12 @@ def _checked(url: str | None, token: str | None, **chosen: str) -> Options:
     for name, given in chosen.items():
         if given not in (known := get_args(CHOICES[name])):
             raise ValueError(f"{name} must be one of {', '.join(known)}, not {given!r}")
-    address, found = ("", "") if url is None else proxy_address(url)
-    return Options(address, token if token is not None else found, AGENT, **chosen)
+    server = Server("proxy", "") if url is None else server_at(url)
+    needing = [f'{name}="{only}"' for name, only in OURS_ALONE.items() if chosen[name] == only]
+    if server.kind != "proxy" and needing:
+        raise ValueError(f"{needing[0]} needs pynet-browser's own proxy, and {url!r} is none")
+    token = server.token if token is None else token
+    return Options(server.url, token, AGENT, **chosen, kind=server.kind, user=server.user)
 
 
 def _hint_at(blocking: str) -> Callable[[], None]:
@@ -268,31 +278,17 @@ def diagnose(
 
 async def _diagnose(url: str | None, token: str | None, host: str, port: int, *, suspends: bool) -> Diagnosis:
     there, options = _network is not None, installed()
-    address, found, blocking = options.url, options.token, options.blocking
+    server, blocking = Server(options.kind, options.url, options.token), options.blocking
     invalid = ""
     if url is not None:
         try:
-            address, found = proxy_address(url)
+            server = server_at(url)
         except ValueError:
-            address, invalid = "", url
+            server, invalid = Server("proxy", ""), url
+    address = server.url if server.kind == "proxy" else ""
     blocks = blocking == "xhr" or (blocking == "auto" and not suspends)
-    report = await examine(address, found if token is None else token, AGENT, host, port, blocks=blocks)
+    found = server.token if token is None else token
+    report = await examine(address, found, AGENT, host, port, blocks=blocks)
     report |= {"address": address, "invalid": invalid, "installed": there, "host": host, "port": port}
+    report["kind"] = server.kind
     return Diagnosis.of(report | {"suspends": suspends, "blocking": blocking})
-
-
-def proxy_address(url: str) -> tuple[str, str]:
-    """The WebSocket address of the proxy meant by ``url``, and the token it holds or an empty one.
-
-    Raises:
-        ValueError: it is no ws, wss, http or https URL with a host.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or not parts.hostname or parts.port == 0:  # a port that is none raises too
-        raise ValueError(
-            f"{url!r} is no address of a proxy; expected something like ws://127.0.0.1:8765/pynet, "
-            "or the http:// address that the proxy prints when it starts"
-        )
-    token = parse_qs(parts.query).get("token", [""])[0]
-    path = parts.path if parts.path not in ("", "/") else SESSION_PATH
-    return urlunsplit((SCHEMES[parts.scheme], parts.netloc, path, "", "")), token

@@ -89,6 +89,9 @@ def _browser(report: Report) -> Conclusion:
     )
 
 
+KINDS = {"wisp": "Wisp server", "websockify": "websockify"}
+
+
 def _address(report: Report) -> Conclusion:
     if report["address"]:
         return "ok", shown(report["address"])
@@ -97,6 +100,12 @@ def _address(report: Report) -> Conclusion:
             "failed",
             f"{report['invalid'].partition('?')[0]!r} is no address of a proxy",
             "Give the one that the proxy printed when it started, or one like ws://127.0.0.1:8765/pynet.",
+        )
+    if report["kind"] != "proxy":
+        return (
+            "skipped",
+            f"there is a {KINDS[report['kind']]}, which others wrote: nothing is asked of it here",
+            "Whether it answers is told by install and status(). docs/servers.md says what it can do.",
         )
     if report["installed"]:
         return "ok", "none: install(None) has made the page its own network"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pynet_browser.address import Kind
+
 __all__ = ["Options", "installed", "remember"]
 
 
@@ -12,13 +14,15 @@ class Options:
     """How a page wants its network; see ``pynet_browser.install``.
 
     Attributes:
-        url: of the proxy's WebSocket; empty for none: the page is its own network.
-        token: the proxy's.
+        url: of the server's WebSocket; empty for none: the page is its own network.
+        token: the server's.
         agent: what this page calls itself.
         blocking: ``auto``, ``jspi`` or ``xhr``.
         bulk: ``auto`` or ``off``.
         http: ``auto``, ``browser`` or ``proxy``.
         tls: ``auto``, ``page`` or ``proxy``.
+        kind: ``proxy``, ours; ``wisp`` or ``websockify``.
+        user: for a Wisp server that asks who it is.
     """
 
     url: str = ""
@@ -28,6 +32,13 @@ class Options:
     bulk: str = "auto"
     http: str = "auto"
     tls: str = "auto"
+    kind: Kind = "proxy"
+    user: str = ""
+
+    @property
+    def relays(self) -> bool:
+        """Whether there is a proxy that makes requests for the page."""
+        return bool(self.url) and self.kind == "proxy"
 
 
 _installed = Options()

@@ -49,10 +49,12 @@ class Status:
 
     Attributes:
         installed: whether there is one; if not, all else is empty.
-        url: the proxy's address; empty if the page is its own network.
-        proxy: what the proxy calls itself.
-        state: ``attached``; ``detached`` while a lost connection is being replaced; ``closed``; ``local``
-            without a proxy.
+        kind: what carries the sockets: ``proxy``, ours; ``wisp`` or ``websockify``, a server that others
+            wrote; ``page``, nothing but this page.
+        url: the server's address; empty if the page is its own network.
+        proxy: what the server calls itself, or what it speaks: ``Wisp 2``.
+        state: ``attached``; ``detached`` while a lost connection is being replaced, and where there is none;
+            ``closed``; ``local`` without a proxy.
         carrier: ``WebSocket`` or ``HTTP``, what carries the session now; empty while nothing does.
         bulk: what brings much data at once now: ``stream``, a streaming answer beside the WebSocket, or what
             ``carrier`` says.
@@ -68,6 +70,7 @@ class Status:
     """
 
     installed: bool = False
+    kind: str = ""
     url: str = ""
     proxy: str = ""
     state: str = "closed"
@@ -87,6 +90,7 @@ class Status:
         milliseconds = reported["roundTrip"]
         return cls(
             installed=True,
+            kind=reported["kind"],
             url=reported["url"],
             proxy=reported["proxy"],
             state=reported["state"],
@@ -132,6 +136,14 @@ class Status:
         return [(each.fd, each.state, _whom(each), each.received, each.sent) for each in self.sockets]
 
 
+RULED_OUT = {
+    "page": "without a proxy",
+    "wisp": "with a Wisp server",
+    "websockify": "with a websockify",
+}
+"""What makes synchronous requests impossible, whatever was chosen."""
+
+
 def _why(reported: dict[str, Any]) -> str:
     """How blocking calls wait, and what decides it."""
     waiting, chosen = reported["waiting"], reported["blocking"]
@@ -145,7 +157,7 @@ def _why(reported: dict[str, Any]) -> str:
         reason = "Python was entered by runPython or a JavaScript callback, and cannot be suspended here"
     if waiting == "xhr":
         return f"blocking calls wait by synchronous requests: {reason}"
-    ruled_out = "without a proxy" if not reported["url"] else 'by install(blocking="jspi")'
+    ruled_out = RULED_OUT.get(reported["kind"], 'by install(blocking="jspi")')
     return f"blocking calls cannot wait here: {reason}, and synchronous requests are impossible {ruled_out}"
 
 

@@ -62,6 +62,11 @@ def find_dnsmasq() -> str | None:
     return shutil.which("dnsmasq", path=SERVER_PATH)
 
 
+def find_emscripten() -> str | None:
+    """Its compiler."""
+    return shutil.which("emcc")
+
+
 def find_firefox() -> str | None:
     """The path of a Firefox that starts; Debian has the one for organisations."""
     found = map(shutil.which, ("firefox-esr", "firefox"))
@@ -100,6 +105,7 @@ PROGRAMS = {
     ),
     "curl": Program("curl", find_curl, ["curl"]),
     "dnsmasq": Program("dnsmasq", find_dnsmasq, ["dnsmasq-base"]),
+    "emscripten": Program("Emscripten", find_emscripten, ["emscripten"]),
     "firefox": Program("Firefox", find_firefox, ["firefox-esr"]),
     "mariadb": Program("MariaDB", find_mariadb, ["mariadb-server-core", "mariadb-client-core"]),
     "mosquitto": Program("Mosquitto", find_mosquitto, ["mosquitto"]),

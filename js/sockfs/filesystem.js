@@ -52,7 +52,8 @@ const FAMILIES = { [AF_UNIX]: UNIX, [AF_INET]: IPV4, [AF_INET6]: IPV6 };
 export const PROTOCOLS = { [SOCK_STREAM]: IPPROTO_TCP, [SOCK_DGRAM]: IPPROTO_UDP };
 
 /**
- * @typedef {import("../uplink.js").Uplink} Uplink
+ * @typedef {import("../uplink.js").Uplink | import("../gateways/uplink.js").WispGateway |
+ *   import("../gateways/uplink.js").WebsockifyGateway} AnyUplink
  * @typedef {import("../endpoint.js").AnySocket} AnySocket
  * @typedef {any} Module Emscripten's module object, as Pyodide extends it
  * @typedef {"auto" | "jspi" | "xhr"} Blocks how blocking calls may wait: see docs/waiting.md
@@ -74,7 +75,7 @@ export function missingParts(module) {
 export class SocketFileSystem {
   /** @type {Set<OpenSocket>} */
   #open = new Set();
-  #names = new NameTable();
+  #names;
   /** @type {{[name: string]: any}} */
   #replaced = {};
   #count = 0;
@@ -85,7 +86,7 @@ export class SocketFileSystem {
 
   /**
    * @param {Module} module
-   * @param {Uplink | null} uplink to a proxy; without one the page's own loopback is all there is
+   * @param {AnyUplink | null} uplink to a server; without one the page's own loopback is all there is
    * @param {Record<string, number>} errno the running Python's numbers by name
    * @param {Blocks} blocks
    * @param {() => void} onBlocked called, in another turn, when a call has waited by blocking for the first time
@@ -93,6 +94,7 @@ export class SocketFileSystem {
   constructor(module, uplink, errno, blocks, onBlocked) {
     this.module = module;
     this.uplink = uplink;
+    this.#names = uplink?.names ?? new NameTable();
     this.errno = errno;
     this.blocks = blocks;
     this.#onBlocked = onBlocked;
@@ -136,7 +138,7 @@ export class SocketFileSystem {
    */
   get waiting() {
     if (this.suspends) return "jspi";
-    return this.blocks === "jspi" || !this.uplink ? "none" : "xhr";
+    return this.blocks === "jspi" || !this.uplink?.exchanges ? "none" : "xhr";
   }
 
   /** Whether Python is to handle a signal; null where nobody can send one. @returns {boolean | null} */
@@ -162,7 +164,8 @@ export class SocketFileSystem {
    */
   block(ready, timeout, networked) {
     if (this.suspends || this.blocks === "jspi") return "stuck";
-    if (timeout === Infinity && !(networked && this.uplink)) return "stuck";
+    const exchanges = this.uplink?.exchanges ?? false;
+    if (networked ? !exchanges : timeout === Infinity) return "stuck";
     if (this.#onBlocked) {
       afterTurn(this.#onBlocked);
       this.#onBlocked = null;

@@ -86,7 +86,7 @@ class Client:
         self._mode = mode or options.http
         self._still = still
         self._carrier: Transport = StandstillTransport() if still else BrowserTransport()
-        self._relay = RelayTransport(self._carrier, options) if options.url else None
+        self._relay = RelayTransport(self._carrier, options) if options.relays else None
         self._cookies = cookies
         self._sent = sent
         self._follow = follow

@@ -154,7 +154,7 @@ def opened(handler: Any, asked: urllib_request.Request) -> UrlResponse:
     )
     request = _request(asked)
     client = Client(
-        "proxy" if keeps_cookies and installed().url and installed().http == "auto" else None,
+        "proxy" if keeps_cookies and installed().relays and installed().http == "auto" else None,
         still=stands_still("urlopen"),
         follow=False,
     )

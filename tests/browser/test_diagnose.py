@@ -239,7 +239,7 @@ def probe_from(browser: Browser, wheel: Path, proxy: ProxyProcess) -> Iterator[C
             "blocks": False,
         }
         told = page.evaluate(PROBE, [bundle, question])
-        asked = {"address": url, "invalid": "", "installed": False, "host": "", "port": 0}
+        asked = {"address": url, "invalid": "", "kind": "proxy", "installed": False, "host": "", "port": 0}
         running = {
             "python": "3.14.0",
             "pyodide": "314.0",

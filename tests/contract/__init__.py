@@ -36,6 +36,16 @@ def names(given=None):
     ]
 
 
+def demands(suite, name):
+    """What a case asks of its network beyond connections and datagrams to others, by `cases.needing`.
+
+    ``both-ends``: it is reached by others, too.
+    """
+    case = _cases(suite)[name]
+    alone = suite != "stream" and not any("echo" in need for need in needs(case))
+    return getattr(case, "capabilities", frozenset()) | ({"both-ends"} if alone else frozenset())
+
+
 def missing(suite, name, peers):
     """What a case needs and is not there."""
     return sorted(needs(_cases(suite)[name]) - set(peers))

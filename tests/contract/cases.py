@@ -23,6 +23,16 @@ def suite():
     return cases, case
 
 
+def needing(*capabilities):
+    """Marks a case that asks of its network what some cannot do, such as ``half-close``."""
+
+    def mark(function):
+        function.capabilities = frozenset(capabilities)
+        return function
+
+    return mark
+
+
 @contextlib.contextmanager
 def raising(kind, number=None):
     """Expects an exception of exactly this kind, and this errno if one is given."""

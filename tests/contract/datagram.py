@@ -16,6 +16,7 @@ from tests.contract.cases import (
     equal,
     events_now,
     events_within,
+    needing,
     nothing_waits,
     raising,
     suite,
@@ -44,6 +45,7 @@ def each_datagram_is_read_by_itself_in_order():
 
 
 @case
+@needing("datagrams")
 def an_echo_comes_back_from_where_it_was_sent(datagram_echo):
     with datagram_socket() as sock:
         for data in (b"there and back", bytes(1400), b""):
@@ -52,6 +54,7 @@ def an_echo_comes_back_from_where_it_was_sent(datagram_echo):
 
 
 @case
+@needing("datagrams")
 def a_datagram_can_be_sent_by_name(datagram_echo):
     with datagram_socket() as sock:
         sock.sendto(b"by name", ("localhost", datagram_echo[1]))
@@ -59,6 +62,7 @@ def a_datagram_can_be_sent_by_name(datagram_echo):
 
 
 @case
+@needing("datagrams", "both-ends")
 def one_socket_talks_to_many(datagram_echo):
     with datagram_socket() as sock, bound_datagram() as other:
         sock.sendto(b"to one", datagram_echo)
@@ -384,6 +388,7 @@ def ipv6_works_like_ipv4(host6):
 
 
 @case
+@needing("datagrams")
 def an_echo_comes_back_by_ipv6(datagram_echo6):
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.settimeout(PATIENCE)

@@ -7,7 +7,7 @@ import select
 import socket
 import time
 
-from tests.contract.cases import pattern, raising, read_all, read_exactly, suite
+from tests.contract.cases import needing, pattern, raising, read_all, read_exactly, suite
 
 CASES, case = suite()
 
@@ -28,6 +28,7 @@ def bytes_come_back_as_they_were_sent(echo):
 
 
 @case
+@needing("half-close")
 def all_of_a_large_send_arrives(hashing):
     data = pattern(6_000_000)
     with connected(hashing, timeout=30) as connection:
@@ -37,6 +38,7 @@ def all_of_a_large_send_arrives(hashing):
 
 
 @case
+@needing("draining")
 def what_was_sent_before_a_close_arrives(recorder, recorded):
     data = pattern(300_000)
     with connected(recorder) as connection:
@@ -59,6 +61,7 @@ def a_stream_ends_with_an_empty_read_again_and_again(source):
 
 
 @case
+@needing("half-close")
 def one_direction_can_end_before_the_other(hashing):
     with connected(hashing) as connection:
         connection.sendall(b"to be hashed")
@@ -69,6 +72,7 @@ def one_direction_can_end_before_the_other(hashing):
 
 
 @case
+@needing("resets")
 def a_reset_by_the_peer_is_reported_once_and_then_the_end(resetting):
     with connected(resetting) as connection:
         assert read_exactly(connection, 1000) == pattern(1000)
@@ -85,6 +89,7 @@ def a_reset_by_the_peer_is_reported_once_and_then_the_end(resetting):
 
 
 @case
+@needing("addresses")
 def both_ends_have_addresses(echo):
     with connected(echo) as connection:
         assert connection.getpeername() == echo
@@ -105,6 +110,7 @@ def a_connection_by_name_reaches_the_host(echo):
 
 
 @case
+@needing("confirmation")
 def a_refused_connection_is_an_error_and_the_socket_can_try_again(refusing, echo):
     with socket.socket() as connection:
         connection.settimeout(10)
@@ -119,12 +125,14 @@ def a_refused_connection_is_an_error_and_the_socket_can_try_again(refusing, echo
 
 
 @case
+@needing("confirmation")
 def a_refusal_is_an_error_for_a_socket_without_timeout_too(refusing):
     with socket.socket() as connection, raising(ConnectionRefusedError, errno.ECONNREFUSED):
         connection.connect(refusing)
 
 
 @case
+@needing("confirmation")
 def a_connection_nobody_answers_times_out(unanswering):
     start = time.monotonic()
     with raising(TimeoutError):
@@ -133,6 +141,7 @@ def a_connection_nobody_answers_times_out(unanswering):
 
 
 @case
+@needing("look-ups")
 def a_name_that_does_not_exist_is_a_gaierror():
     with raising(socket.gaierror, socket.EAI_NONAME):
         socket.getaddrinfo("no-such-host.invalid", 80)
@@ -176,6 +185,7 @@ def wrong_arguments_are_pythons_own_errors():
 
 
 @case
+@needing("addresses")
 def ipv6_works_like_ipv4(echo6):
     with connected(echo6) as connection:
         assert connection.family == socket.AF_INET6
@@ -189,6 +199,7 @@ def ipv6_works_like_ipv4(echo6):
 
 
 @case
+@needing("back-pressure")
 def a_send_that_nobody_reads_times_out(silent):
     with connected(silent, timeout=0.5) as connection, raising(TimeoutError):
         connection.sendall(bytes(64 << 20))
@@ -207,6 +218,7 @@ def a_send_that_does_not_block_takes_part_and_then_refuses(silent):
 
 
 @case
+@needing("confirmation")
 def connecting_without_blocking_ends_in_so_error(echo, refusing):
     for address, number in ((echo, 0), (refusing, errno.ECONNREFUSED)):
         with socket.socket() as connection:
@@ -218,6 +230,7 @@ def connecting_without_blocking_ends_in_so_error(echo, refusing):
 
 
 @case
+@needing("confirmation")
 def a_second_connect_while_the_first_goes_on_is_refused(unanswering):
     with socket.socket() as connection:
         connection.setblocking(False)

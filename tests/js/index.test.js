@@ -9,7 +9,17 @@ import { URL_OF_PROXY, World } from "./world.js";
 
 const AF_INET6 = 10;
 /** @type {import("../../js/index.js").Options} */
-const OPTIONS = { url: URL_OF_PROXY, token: "secret", agent: "test/1", errno: ERRNO, blocking: "auto", bulk: "auto", onBlocked() {} };
+const OPTIONS = {
+  kind: "proxy",
+  url: URL_OF_PROXY,
+  user: "",
+  token: "secret",
+  agent: "test/1",
+  errno: ERRNO,
+  blocking: "auto",
+  bulk: "auto",
+  onBlocked() {},
+};
 
 /** A page in which the network is installed. @param {import("node:test").TestContext} t */
 async function installed(t) {
@@ -360,6 +370,7 @@ suite("a page without a proxy", () => {
     const page = new World(t).page;
     const { network } = await alone();
     assert.deepEqual(network.status(), {
+      kind: "page",
       url: "",
       proxy: "",
       state: "local",
@@ -474,6 +485,7 @@ test("the status is made of plain values", async (t) => {
   const { buffered, ...status } = network.status();
   assert.ok(buffered > 0);
   assert.deepEqual(status, {
+    kind: "proxy",
     url: URL_OF_PROXY,
     proxy: "fake/1",
     state: "attached",

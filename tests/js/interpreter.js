@@ -29,7 +29,7 @@ export class Interpreter {
 
   /** @param {{proxy?: boolean, blocks?: Blocks}} [options] whether there is one, and how calls may wait */
   constructor({ proxy = true, blocks = "auto" } = {}) {
-    const uplink = { session: this.line, exchange: (/** @type {number} */ wait) => this.#exchange(wait) };
+    const uplink = { session: this.line, exchanges: true, exchange: (/** @type {number} */ wait) => this.#exchange(wait) };
     const hint = () => void this.hints++;
     this.system = new SocketFileSystem(this.module, proxy ? /** @type {any} */ (uplink) : null, ERRNO, blocks, hint);
     this.system.mount();

@@ -162,6 +162,7 @@ suite("the status", () => {
     const linked = await Linked.opened(t);
     const { uplink, page } = linked;
     assert.deepEqual(uplink.status(), {
+      kind: "proxy",
       url: URL_OF_PROXY,
       proxy: "fake/1",
       state: "attached",

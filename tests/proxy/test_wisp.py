@@ -401,11 +401,30 @@ async def test_a_stream_whose_host_does_not_read_gets_no_credit_and_others_go_on
             await client.send(to(echo_server, 2), Data(2, b"hello"))
             assert await client.read(2, 5) == b"hello"
             assert proxy.sessions.buffered < 129 * 65_536
-            await client.send(*(Data(1, b"x") for _ in range(300)))
+            await client.send(*(Data(1, b"x") for _ in range(2000)))  # more than it can have been told to
             assert await client.until_closed(1) == (b"", Reason.THROTTLED)
             await client.send(Data(2, b"hello"))
             assert await client.read(2, 5) == b"hello"
             await until(lambda: proxy.sessions.buffered < 1000)
+
+
+@every_loop
+async def test_a_client_that_sends_as_soon_as_it_may_keeps_a_stream_whose_host_stops_reading():
+    """Each leave to go on replaces the one before, so that much more than one may be on its way."""
+    async with running_proxy() as proxy, first_version(proxy) as client:
+        with Silent(receive_buffer=1 << 20) as peer:
+            await client.send(to(peer))
+            credit, sent = 128, 0
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    await client.send(*(Data(1, bytes(32_768)) for _ in range(credit)))
+                    sent += credit
+                    packet = await asyncio.wait_for(client.next(), 0.5)
+                    assert isinstance(packet, Continue), packet
+                    credit = packet.credit
+            assert sent > 128
+            await client.send(to(peer, 2))
+            await until(lambda: proxy.sessions.sockets == 2)
 
 
 async def test_a_client_that_sends_large_packets_is_held_back_and_loses_the_stream_that_stalls(

@@ -22,6 +22,7 @@ WELL: dict[str, Any] = {
     "blocking": "auto",
     "address": "ws://127.0.0.1:8765/pynet",
     "invalid": "",
+    "kind": "proxy",
     "installed": False,
     "host": "db.example",
     "port": 5432,
@@ -154,6 +155,8 @@ def test_no_secret_of_an_address_is_shown(changes: dict[str, Any], also: dict[st
     [
         ({"invalid": "127.0.0.1:8765"}, "failed", "no address"),
         ({"installed": True}, "ok", "its own network"),
+        ({"installed": True, "kind": "wisp"}, "skipped", "Wisp server, which others wrote"),
+        ({"installed": True, "kind": "websockify"}, "skipped", "websockify, which others wrote"),
         ({}, "skipped", "nothing is installed"),
     ],
 )

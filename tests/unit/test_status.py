@@ -22,6 +22,7 @@ SOCKET: dict[str, Any] = {
 }
 
 REPORT: dict[str, Any] = {
+    "kind": "proxy",
     "url": "ws://127.0.0.1:8765/pynet",
     "proxy": "pynet-browser/1",
     "state": "attached",
@@ -45,6 +46,7 @@ def status(**changes: Any) -> Status:
 def test_everything_that_is_reported_is_there_in_pythons_types():
     assert status() == Status(
         installed=True,
+        kind="proxy",
         url="ws://127.0.0.1:8765/pynet",
         proxy="pynet-browser/1",
         state="attached",
@@ -123,8 +125,16 @@ def test_a_stream_is_named_while_it_brings_what_comes(state: str):
 
 
 def test_without_a_proxy_the_network_is_the_page():
-    alone = {"url": "", "proxy": "", "state": "local", "carrier": "", "bulk": "", "roundTrip": None}
-    assert str(status(**alone, sockets=[])).startswith("within this page; 0 sockets; ")
+    alone = {
+        "kind": "page",
+        "url": "",
+        "proxy": "",
+        "state": "local",
+        "carrier": "",
+        "bulk": "",
+        "roundTrip": None,
+    }
+    assert str(status(**alone, roundTrip=None, sockets=[])).startswith("within this page; 0 sockets; ")
 
 
 CHOSEN = 'install(blocking="xhr") asked for it'
@@ -158,7 +168,7 @@ IMPOSSIBLE = "synchronous requests are impossible"
             f'blocking calls cannot wait here: {LACKING}, and {IMPOSSIBLE} by install(blocking="jspi")',
         ),
         (
-            {"waiting": "none", "blocking": "xhr", "url": ""},
+            {"waiting": "none", "blocking": "xhr", "kind": "page", "url": ""},
             f"blocking calls cannot wait here: {CHOSEN}, and {IMPOSSIBLE} without a proxy",
         ),
     ],

@@ -47,7 +47,7 @@ PACKETS = 128
 """Packets of data that a client may send on a stream before it is told to go on; what all servers say."""
 
 WAITING_MAX = 2 * PACKETS
-"""Packets that wait at most: a client may have sent others before it heard how many it may send."""
+"""Datagrams that wait at most."""
 
 STALLED = 15.0
 """Seconds that a client is held back for what hosts do not take; then the stream with the most of it ends."""
@@ -107,6 +107,8 @@ class WispClient(StreamClient):
         self._extensions: set[int] = {Extension.UDP} if version == 1 else set()
         self._numbers: dict[int, Stream] = {}
         self._since: dict[int, int] = {}  # packets that have come since the client was told to go on
+        # Packets that may still come: whoever is told to go on may have sent all that it was told before.
+        self._invited: dict[int, int] = {}
 
     async def read(self) -> None:
         """Do what packets ask, until there are no more.
@@ -196,16 +198,22 @@ class WispClient(StreamClient):
             self._numbers[packet.stream] = stream
             if isinstance(stream, ConnectionStream):
                 self._since[packet.stream] = 0
+                self._invited[packet.stream] = PACKETS
 
     def _data(self, packet: Data) -> None:
         stream = self._numbers.get(packet.stream)
         if stream is None:  # it crossed the stream's end on the way
             return
         stream.offer(packet.data)
-        if len(stream.waiting) > WAITING_MAX:
+        if packet.stream not in self._since:
+            if len(stream.waiting) > WAITING_MAX:
+                self._refuse(packet.stream, Reason.THROTTLED, "more datagrams than its host takes")
+            return
+        self._since[packet.stream] += 1
+        self._invited[packet.stream] -= 1
+        if self._invited[packet.stream] < 0:
             self._refuse(packet.stream, Reason.THROTTLED, "more packets than it was told to send")
-        elif packet.stream in self._since:
-            self._since[packet.stream] += 1
+        else:
             self._go_on_sending(stream)
 
     def _close(self, packet: Close) -> None:
@@ -227,6 +235,7 @@ class WispClient(StreamClient):
     def _forget(self, number: int) -> None:
         self._numbers.pop(number, None)
         self._since.pop(number, None)
+        self._invited.pop(number, None)
 
     # ── How much ───────────────────────────────────────────────────────────────────────────────────
 
@@ -252,8 +261,10 @@ class WispClient(StreamClient):
             self._grant(stream)
 
     def _grant(self, stream: Stream) -> None:
+        credit = max(PACKETS - len(stream.waiting), 0)
         self._since[stream.number] = 0
-        self._push(Continue(stream.number, PACKETS - len(stream.waiting)))
+        self._invited[stream.number] += credit
+        self._push(Continue(stream.number, credit))
 
     # ── What sockets say ───────────────────────────────────────────────────────────────────────────
 

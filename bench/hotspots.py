@@ -1,7 +1,8 @@
 """Where the time goes: ``python bench/hotspots.py receive send``.
 
-Runs a measure under Chromium's own profiler and, if py-spy is installed, the process that carries its
-connections under py-spy; prints the functions that took longest. DevTools opens the ``.cpuprofile``.
+Tells which threads the processors worked for. Runs a measure under Chromium's own profiler and, if py-spy is
+installed, the process that carries its connections under py-spy; prints the functions that took longest.
+DevTools opens the ``.cpuprofile``.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Show where the time of a measure goes.")
     parser.add_argument("measures", nargs="*", help=f"any of {', '.join(names)}; all, if none is named")
     parser.add_argument(
-        "--peer", default="ours", choices=["bridge", "fetch", "ours", "pyodide", "websockify", "wisp"]
+        "--peer",
+        default="ours",
+        choices=["bridge", "fetch", "firefox", "firefox_bridge", "ours", "pyodide", "websockify", "wisp"],
+        help="Firefox's page has no profile here: of it the threads are told",
     )
     parser.add_argument("--repeat", type=int, default=1, help="how often the measure is done")
     parser.add_argument(
@@ -73,7 +77,8 @@ def profile(measure: Measure, peer: Peer, repeat: int, output: Path) -> None:
     shown = ", ".join(f"{measure.value(sample['seconds'], FULL):.4g}" for sample in samples)
     print(f"\n# {figure.title}, {peer.title}: {shown} {figure.unit} while profiled")
     show(f"threads, of one processor ({os.cpu_count()} are there)", threads, total=1)
-    show("page, self", page_times(json.loads(stem.with_suffix(".cpuprofile").read_text())))
+    if (page := stem.with_suffix(".cpuprofile")).exists():
+        show("page, self", page_times(json.loads(page.read_text())))
     stacks = stem.with_suffix(".stacks")
     if stacks.exists():
         own, whole = process_times(stacks.read_text())
@@ -91,6 +96,10 @@ def page_of(peer: Peer) -> PagePython:
 
 @contextmanager
 def page_profiled(page: PagePython, path: Path) -> Iterator[None]:
+    path.unlink(missing_ok=True)
+    if page.browser.product == "Firefox":
+        yield
+        return
     page.devtools("Profiler.enable")
     page.devtools("Profiler.setSamplingInterval", interval=INTERVAL)
     page.devtools("Profiler.start")

@@ -95,6 +95,7 @@ class PagePython:
     """A page with Pyodide in it.
 
     Attributes:
+        browser: Where it is.
         console: What the page has printed.
         page_errors: The exceptions nobody caught; a test that provokes one clears the list.
     """
@@ -121,7 +122,7 @@ class PagePython:
         self.page_errors: list[str] = []
         self._numbers = itertools.count(1)
         self._tell: Callable[[Any], None] | None = None
-        self._browser = browser
+        self.browser = browser
         # Firefox keeps no compiled code: nothing is won by what its pages would share.
         self._tab = browser.open(self, url, own=own or browser.product == "Firefox")
         self._closed = False
@@ -206,4 +207,4 @@ class PagePython:
             self.console.append(line["console"])
 
     def _ask(self, action: str, **arguments: Any) -> Any:
-        return self._browser.ask(action, tab=self._tab, **arguments)
+        return self.browser.ask(action, tab=self._tab, **arguments)

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pynet_browser import wire
+from pynet_browser import frames
+from pynet_browser.fields import Address
+from pynet_browser.frames import Data, Datagram, Frame
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,28 +32,24 @@ def bytes_of(value: str | int | list[str]) -> bytes:
     return bytes.fromhex(value if isinstance(value, str) else "".join(value))
 
 
-def frame_of(fields: dict[str, Any]) -> wire.Frame:
+def frame_of(fields: dict[str, Any]) -> Frame:
     """The frame that a JSON object describes."""
     values = {name: _value_of(value) for name, value in fields.items() if name != "type"}
     if "data" in values:
         values["data"] = bytes.fromhex(values["data"])
-    frame: wire.Frame = getattr(wire, fields["type"].capitalize())(**values)
+    frame: Frame = getattr(frames, fields["type"].capitalize())(**values)
     return frame
 
 
 def _value_of(value: Any) -> Any:
     if isinstance(value, dict):
-        return wire.Address(**value)
+        return Address(**value)
     return tuple(map(_value_of, value)) if isinstance(value, list) else value
 
 
-def plain(frame: wire.Frame) -> wire.Frame:
+def plain(frame: Frame) -> Frame:
     """A frame that can be compared: its data copied out of the message it came in."""
-    return (
-        dataclasses.replace(frame, data=bytes(frame.data))
-        if isinstance(frame, wire.Data | wire.Datagram)
-        else frame
-    )
+    return dataclasses.replace(frame, data=bytes(frame.data)) if isinstance(frame, Data | Datagram) else frame
 
 
 def sizes_of(total: int, choose: Any) -> list[int]:

@@ -23,8 +23,8 @@ class _Whole(int):
 
 
 WHOLE = _Whole(1 << 20)
-"""How much ``requests`` is to read at once where it joins the pieces anyway: waiting for each of them takes half as
-long again as all of 50 MB."""
+"""How much ``requests`` is to read at once where it joins the pieces anyway: waiting for each of them makes
+50 MB take half as long again."""
 
 
 class _Message:

@@ -4,24 +4,17 @@
  * @module
  */
 
+import { Alarm } from "./alarm.js";
 import { Attempts } from "./attempts.js";
-import {
-  ANSWER_MAX,
-  BODY_MAX,
-  LAST_MAX,
-  exchangeAddress,
-  exchangeNow,
-  openLongPoll,
-  sayLast,
-} from "./carriers/http.js";
-import { openWebSocket } from "./carriers/websocket.js";
+import { ANSWER_MAX, BODY_MAX, LAST_MAX, exchangeAddress, exchangeNow, sayLast } from "./carriers/http.js";
 import { Downlink } from "./downlink.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { joined } from "./fields.js";
 import { KeepAlive } from "./keepalive.js";
-import { GIVEN_MAX, UNSENT_MAX, newLine } from "./line.js";
+import { UNSENT_MAX, hasServed, newLine, openCarrier } from "./line.js";
 import { Session } from "./session.js";
-import { afterTurn, notMeanwhile } from "./turn.js";
+import { Stretch } from "./stretch.js";
+import { notMeanwhile } from "./turn.js";
 import { encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /** How long (ms) a new session may take to be welcomed, attempts together. */
@@ -31,17 +24,11 @@ const GREETING_TIME = 10_000;
 const ATTEMPT_TIME = 10_000;
 const TRIAL_TIME = 4_000;
 
-/** A carrier that lasted so long (ms) was a good one, even if it had nothing to move. */
-const LASTING = 5_000;
-
 /** Most characters of a reason that the proxy is told. */
 const REASON_MAX = 500;
 
 /** A proxy that asks for signs of life more often (ms) is not heeded: the answers would come too late. */
 const KEEPALIVE_MIN = 1_000;
-
-/** Longest pause a timer can be set for. */
-const TIMER_MAX = 2 ** 31 - 1;
 
 /**
  * @typedef {import("./attempts.js").Kind} Kind
@@ -78,12 +65,8 @@ export class Connection {
   #returnAt = Infinity;
   #retryAt = Infinity;
   #giveUpAt = now() + GREETING_TIME;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
-  #timerAt = Infinity;
-  /** Whether exchanges were made since the page had its last turn. */
-  #inStretch = false;
-  #given = 0;
+  #alarm = new Alarm(() => this.#tick());
+  #stretch = new Stretch();
   /** Since when exchanges fail; Infinity if the last was answered. */
   #missedSince = Infinity;
   /** Whoever waits for the first welcome. @type {{resolve: () => void, reject: (error: Error) => void} | null} */
@@ -186,7 +169,8 @@ export class Connection {
       this.#drop(this.#candidate, true); // it may have begun another session
       this.#retryAt = now();
     }
-    this.#beginStretch();
+    const first = this.#stretch.begin(() => this.#stretchEnded());
+    if (first) this.session.held = this.#line?.kind === "HTTP";
     const line = newLine("exchange");
     let answer = null;
     try {
@@ -207,24 +191,17 @@ export class Connection {
     return line.welcomed;
   }
 
-  /** Until the page has a turn, nothing is heard but the answers of exchanges, and the carrier moves little. */
-  #beginStretch() {
-    if (this.#inStretch) return;
-    this.#inStretch = true;
-    this.#given = 0;
-    this.session.held = this.#line?.kind === "HTTP";
-    afterTurn(() => {
-      this.#inStretch = this.session.held = false;
-      this.#keepAlive.heard(now());
-      if (this.#line && this.#missedSince < Infinity) {
-        this.#lost(this.#line, "exchanges beside it have failed"); // what an answer has taken along is sent again
-      } else if (this.#line) {
-        this.session.flush();
-        this.#send(this.session.link.acknowledgement()); // the proxy sends here again when it hears something
-      }
-      this.#missedSince = Infinity;
-      this.#arm();
-    });
+  #stretchEnded() {
+    this.session.held = false;
+    this.#keepAlive.heard(now());
+    if (this.#line && this.#missedSince < Infinity) {
+      this.#lost(this.#line, "exchanges beside it have failed"); // what an answer has taken along is sent again
+    } else if (this.#line) {
+      this.session.flush();
+      this.#send(this.session.link.acknowledgement()); // the proxy sends here again when it hears something
+    }
+    this.#missedSince = Infinity;
+    this.#arm();
   }
 
   // ── Carriers ───────────────────────────────────────────────────────────────────────────────────────
@@ -245,8 +222,7 @@ export class Connection {
     this.#candidateUntil = now() + (this.#attempts.proven ? ATTEMPT_TIME : TRIAL_TIME);
     try {
       events.greeting();
-      line.carrier =
-        kind === "HTTP" ? openLongPoll(exchangeAddress(this.url), events) : openWebSocket(this.url, events);
+      line.carrier = openCarrier(kind, this.url, events);
     } catch (error) {
       this.#lost(line, String(error));
     }
@@ -258,9 +234,8 @@ export class Connection {
     const line = this.#line;
     if (!line?.carrier) return;
     line.carrier.send(message);
-    if (this.#inStretch) {
-      this.#given += message.length;
-      this.session.held ||= this.#given > GIVEN_MAX;
+    if (this.#stretch.active) {
+      this.session.held = this.#stretch.fills(message.length) || this.session.held;
     } else if (line.carrier.unsent > UNSENT_MAX) {
       this.#lost(line, "it takes nothing in");
     }
@@ -276,7 +251,7 @@ export class Connection {
     }
     if (wasInUse) {
       this.session.lose();
-      if (line.moved || now() - line.since >= LASTING) this.#attempts.rest();
+      if (hasServed(line, now())) this.#attempts.rest();
       this.#giveUpAt = now() + this.session.grace;
       if (this.#candidate) return; // which was to take its place anyway
     } else if (this.#line) {
@@ -493,14 +468,10 @@ export class Connection {
     const due = this.#line
       ? Math.min(this.session.link.ackAt, this.#keepAlive.deadline, this.downlink.deadline, this.#returnAt, this.#candidateUntil)
       : Math.min(this.#retryAt, this.#giveUpAt, this.#candidateUntil);
-    if (due >= this.#timerAt && due < Infinity) return; // the timer that is set will set the next
-    clearTimeout(this.#timer);
-    this.#timerAt = due;
-    if (due < Infinity) this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(0, due - now()), TIMER_MAX));
+    this.#alarm.set(due);
   }
 
   #tick() {
-    this.#timerAt = Infinity;
     const time = now();
     if (this.#candidate && time >= this.#candidateUntil) this.#lost(this.#candidate, "no answer in time");
     if (this.#line) {

@@ -3,6 +3,8 @@
  * @module
  */
 
+import { exchangeAddress, openLongPoll } from "./carriers/http.js";
+import { openWebSocket } from "./carriers/websocket.js";
 import { REPLAY_LIMIT } from "./link.js";
 import { MessageReader } from "./wire.js";
 
@@ -17,6 +19,9 @@ export const UNSENT_MAX = 2 * REPLAY_LIMIT;
  * than a pipe holds; what is beyond would wait, while exchanges move it at once.
  */
 export const GIVEN_MAX = 64 * 1024;
+
+/** A carrier that lasted so long (ms) was a good one, even if it had nothing to move. */
+const LASTING = 5_000;
 
 /**
  * @typedef {object} Line
@@ -45,3 +50,16 @@ export const newLine = (kind) => ({
   seen: 0,
   moved: false,
 });
+
+/**
+ * @param {import("./attempts.js").Kind} kind @param {string} url of the proxy's WebSocket endpoint
+ * @param {import("./carriers/websocket.js").CarrierEvents} events
+ */
+export function openCarrier(kind, url, events) {
+  return kind === "HTTP" ? openLongPoll(exchangeAddress(url), events) : openWebSocket(url, events);
+}
+
+/** Whether it was of use until now. @param {Line} line @param {number} time */
+export function hasServed(line, time) {
+  return line.moved || time - line.since >= LASTING;
+}

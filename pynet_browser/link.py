@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.wire import MESSAGE_HEADER, MESSAGE_MAX, Buffer, Message, data_header, encode_message
+from pynet_browser.fields import Buffer
+from pynet_browser.wire import MESSAGE_HEADER, MESSAGE_MAX, Message, data_header, encode_message
 
 __all__ = ["ACK_DELAY", "MESSAGES_UNDER_WAY", "MESSAGE_TARGET", "REPLAY_LIMIT", "Link"]
 

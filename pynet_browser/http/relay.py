@@ -5,25 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pynet_browser.errors import ProtocolError, ProxyRefusedError, ProxyUnreachableError, RequestError
+from pynet_browser.frames import Failed, Frame, Goaway, Hello, Refused, Relay, Response
+from pynet_browser.frames import Request as RequestFrame
 from pynet_browser.http.request import Request
 from pynet_browser.http.transport import Head, Incoming, Sent, Transport, headers_of
 from pynet_browser.settings import Options
 from pynet_browser.stdlib.failures import failure
-from pynet_browser.wire import (
-    MESSAGE_HEADER,
-    VERSION,
-    Failed,
-    Frame,
-    Goaway,
-    Hello,
-    Refused,
-    Relay,
-    Response,
-    encode_frame,
-    encode_message,
-    frames_of,
-)
-from pynet_browser.wire import Request as RequestFrame
+from pynet_browser.wire import MESSAGE_HEADER, VERSION, encode_frame, encode_message, frames_of
 
 __all__ = ["RelayTransport"]
 

@@ -22,10 +22,15 @@ UNSET: Any = vars(socket)["_GLOBAL_DEFAULT_TIMEOUT"]
 """What stands for the timeout that sockets have by default."""
 
 
+CODINGS = frozenset({"br", "deflate", "gzip", "x-gzip", "zstd"})
+"""What browsers and the proxy decompress."""
+
+
 class UrlResponse(io.BufferedReader):
     """What ``urlopen`` gives: the interface of ``http.client.HTTPResponse``.
 
-    What was compressed has been decompressed.
+    What was compressed has been decompressed, and nothing in the headers says that it was: programs that look
+    there would do it again, since the standard library never does.
 
     Attributes:
         status, code: the same.
@@ -43,10 +48,10 @@ class UrlResponse(io.BufferedReader):
         head = outcome.incoming.head
         self.status = self.code = head.status
         self.reason = self.msg = head.reason
-        self.headers: HTTPMessage = head.headers
+        self.headers = _as_read(head.headers)
         self.url = head.url or url
         self.via = outcome.via
-        announced = head.headers.get("Content-Length", "")
+        announced = self.headers.get("Content-Length", "")
         self.length = int(announced) if announced.isdecimal() else None
         super().__init__(_Body(outcome), 64 * 1024)
 
@@ -74,6 +79,17 @@ class UrlResponse(io.BufferedReader):
     def isclosed(self) -> bool:
         """Whether nothing more can be read."""
         return self.closed
+
+
+def _as_read(headers: HTTPMessage) -> HTTPMessage:
+    """The headers that fit the body."""
+    if headers.get("Content-Encoding", "").strip().lower() not in CODINGS:
+        return headers
+    kept = HTTPMessage()
+    for name, value in headers.items():
+        if name.lower() not in ("content-encoding", "content-length"):
+            kept[name] = value
+    return kept
 
 
 class _Body(io.RawIOBase):

@@ -15,7 +15,16 @@ from pynet_browser.http.urllib import UrlResponse
 from pynet_browser.http.waiting import finished, stands_still
 from pynet_browser.stdlib.patches import Patches
 
-__all__ = ["patch"]
+__all__ = ["WHOLE", "patch"]
+
+
+class _Whole(int):
+    """A size of pieces that ``stream`` takes for all there is."""
+
+
+WHOLE = _Whole(1 << 20)
+"""How much ``requests`` is to read at once where it joins the pieces anyway: waiting for each of them makes
+50 MB take half as long again."""
 
 
 class _Message:
@@ -68,7 +77,7 @@ def patch(patches: Patches, module: Any) -> None:
             yield from read_as_ever(self, amt, decode_content)
             return
         with self._error_catcher():  # once, not for every piece: requests reads pieces of 10 kB
-            while data := body.read(amt):
+            while data := body.read(-1 if isinstance(amt, _Whole) else amt):
                 yield data
             body.close()
 

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from pynet_browser.wire import Secured, StartTls, Unsecured
+from pynet_browser.frames import Secured, StartTls, Unsecured
 
 __all__ = ["described", "refused", "wanted"]
 

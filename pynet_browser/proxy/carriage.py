@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.wire import Frame, Goaway
+from pynet_browser.frames import Frame, Goaway
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session

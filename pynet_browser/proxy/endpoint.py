@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.fields import Address
+from pynet_browser.frames import Associate, Bind, Frame, Listen, Option
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.policy import Policy
 from pynet_browser.window import Budget
-from pynet_browser.wire import Address, Associate, Bind, Frame, Listen, Option
 
 __all__ = [
     "Endpoint",

@@ -10,6 +10,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.frames import (
+    Accepted,
+    Bind,
+    Bound,
+    Close,
+    Done,
+    Frame,
+    Listen,
+    Open,
+    Option,
+    Reset,
+    Window,
+)
 from pynet_browser.proxy.binding import bind, check_listening
 from pynet_browser.proxy.endpoint import (
     Endpoint,
@@ -23,7 +36,6 @@ from pynet_browser.proxy.options import set_option, window_size
 from pynet_browser.proxy.policy import ANY_PORT
 from pynet_browser.proxy.secured import TlsSocket
 from pynet_browser.window import SendWindow
-from pynet_browser.wire import Accepted, Bind, Bound, Close, Done, Frame, Listen, Open, Option, Reset, Window
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session

@@ -8,11 +8,11 @@ import logging
 import socket as host_socket
 from typing import Any, Literal, NamedTuple, Protocol
 
+from pynet_browser.fields import Address
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.binding import LOOPBACK
 from pynet_browser.proxy.endpoint import host_error, wire_address
 from pynet_browser.proxy.policy import Policy
-from pynet_browser.wire import Address
 
 __all__ = ["PEER_BYTES", "Peer", "Peers"]
 

@@ -20,23 +20,13 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.frames import Failed, Frame, Goaway, Hello, Refused, Relay, Request, Response
 from pynet_browser.proxy import addresses, guard
 from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, first_frames
 from pynet_browser.proxy.resolver import DialError, Resolver
 from pynet_browser.proxy.sessions import GreetingError
-from pynet_browser.wire import (
-    Failed,
-    Frame,
-    Goaway,
-    Hello,
-    Refused,
-    Relay,
-    Request,
-    Response,
-    encode_frame,
-    encode_message,
-)
+from pynet_browser.wire import encode_frame, encode_message
 
 __all__ = ["Relays"]
 

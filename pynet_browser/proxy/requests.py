@@ -7,13 +7,8 @@ import errno
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pynet_browser.proxy import addresses
-from pynet_browser.proxy.addresses import InvalidHostError
-from pynet_browser.proxy.endpoint import Request, host_error, reason
-from pynet_browser.proxy.resolver import DialError, Resolver
-from pynet_browser.proxy.secured import TlsSocket
-from pynet_browser.wire import (
-    Address,
+from pynet_browser.fields import Address
+from pynet_browser.frames import (
     Associate,
     Bind,
     Failed,
@@ -24,6 +19,11 @@ from pynet_browser.wire import (
     Reversed,
     StartTls,
 )
+from pynet_browser.proxy import addresses
+from pynet_browser.proxy.addresses import InvalidHostError
+from pynet_browser.proxy.endpoint import Request, host_error, reason
+from pynet_browser.proxy.resolver import DialError, Resolver
+from pynet_browser.proxy.secured import TlsSocket
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.session import Session

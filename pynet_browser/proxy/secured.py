@@ -8,10 +8,10 @@ import ssl
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from pynet_browser.frames import Close, Failed, Frame, Secured, StartTls
 from pynet_browser.proxy.agreement import described, refused, wanted
 from pynet_browser.proxy.endpoint import host_error, reason
 from pynet_browser.proxy.tcp import HostSocket
-from pynet_browser.wire import Close, Failed, Frame, Secured, StartTls
 
 __all__ = ["TlsSocket"]
 

@@ -9,16 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.link import Link
-from pynet_browser.proxy.carriage import Carriage
-from pynet_browser.proxy.endpoint import Endpoint, Request, reason
-from pynet_browser.proxy.listener import Listener
-from pynet_browser.proxy.owner import Owner
-from pynet_browser.proxy.requests import Requests
-from pynet_browser.proxy.secured import TlsSocket
-from pynet_browser.proxy.udp import DatagramSocket
-from pynet_browser.window import Budget, busy_within
-from pynet_browser.wire import (
+from pynet_browser.frames import (
     Associate,
     Bind,
     Close,
@@ -29,7 +20,6 @@ from pynet_browser.wire import (
     Frame,
     Goaway,
     Listen,
-    Message,
     Open,
     Option,
     Reset,
@@ -40,9 +30,17 @@ from pynet_browser.wire import (
     Unknown,
     Unrecognized,
     Window,
-    encode_frame,
-    frames_of,
 )
+from pynet_browser.link import Link
+from pynet_browser.proxy.carriage import Carriage
+from pynet_browser.proxy.endpoint import Endpoint, Request, reason
+from pynet_browser.proxy.listener import Listener
+from pynet_browser.proxy.owner import Owner
+from pynet_browser.proxy.requests import Requests
+from pynet_browser.proxy.secured import TlsSocket
+from pynet_browser.proxy.udp import DatagramSocket
+from pynet_browser.window import Budget, busy_within
+from pynet_browser.wire import Message, encode_frame, frames_of
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.sessions import Sessions

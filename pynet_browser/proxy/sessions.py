@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynet_browser import __version__
 from pynet_browser.errors import ProtocolError
+from pynet_browser.frames import Goaway, Hello, Welcome
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.policy import Policy
@@ -18,7 +19,7 @@ from pynet_browser.proxy.resolver import Resolver
 from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.tcp import READ_MAX
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import VERSION, Goaway, Hello, Welcome, encode_frame, encode_message
+from pynet_browser.wire import VERSION, encode_frame, encode_message
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.compat.client import Client

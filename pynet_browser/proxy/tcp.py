@@ -13,20 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.proxy.endpoint import (
-    Endpoint,
-    EndpointOwner,
-    Request,
-    host_error,
-    open_socket,
-    reason,
-    wire_address,
-)
-from pynet_browser.proxy.options import set_option, window_size
-from pynet_browser.proxy.resolver import DialError, Resolver
-from pynet_browser.window import ReceiveWindow, SendWindow
-from pynet_browser.wire import (
-    Address,
+from pynet_browser.fields import Address
+from pynet_browser.frames import (
     Associate,
     Close,
     Connect,
@@ -39,6 +27,18 @@ from pynet_browser.wire import (
     Shutdown,
     Window,
 )
+from pynet_browser.proxy.endpoint import (
+    Endpoint,
+    EndpointOwner,
+    Request,
+    host_error,
+    open_socket,
+    reason,
+    wire_address,
+)
+from pynet_browser.proxy.options import set_option, window_size
+from pynet_browser.proxy.resolver import DialError, Resolver
+from pynet_browser.window import ReceiveWindow, SendWindow
 
 __all__ = ["READ_MAX", "HostSocket"]
 

@@ -10,6 +10,22 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from pynet_browser.fields import Address, Buffer
+from pynet_browser.frames import (
+    Associate,
+    Associated,
+    Bind,
+    Bound,
+    Close,
+    Datagram,
+    Done,
+    Dropped,
+    Fault,
+    Frame,
+    Open,
+    Option,
+    Reset,
+)
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.binding import ANY_ADDRESS, bind
 from pynet_browser.proxy.endpoint import (
@@ -26,23 +42,6 @@ from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.options import JOINING, set_option
 from pynet_browser.proxy.peers import Peer, Peers
 from pynet_browser.proxy.policy import ANY_PORT
-from pynet_browser.wire import (
-    Address,
-    Associate,
-    Associated,
-    Bind,
-    Bound,
-    Buffer,
-    Close,
-    Datagram,
-    Done,
-    Dropped,
-    Fault,
-    Frame,
-    Open,
-    Option,
-    Reset,
-)
 
 __all__ = ["DATAGRAM_MAX", "DatagramSocket"]
 

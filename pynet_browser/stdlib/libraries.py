@@ -12,10 +12,6 @@ from pynet_browser.stdlib.patches import Patches
 
 __all__ = ["patch"]
 
-CONTENT_PIECE = 1 << 20
-"""Bytes that requests reads at once where a program wants all of an answer, not 10 kB, which fit sockets:
-50 MB then take 20 % longer."""
-
 
 def patch(patches: Patches) -> None:
     """Have them use what ``install(http=…)`` says."""
@@ -55,5 +51,7 @@ def _urllib3(patches: Patches, module: ModuleType) -> None:
 
 
 def _requests(patches: Patches, module: ModuleType) -> None:
+    from pynet_browser.http.urllib3 import WHOLE
+
     if hasattr(module, "CONTENT_CHUNK_SIZE"):
-        patches.set(module, "CONTENT_CHUNK_SIZE", CONTENT_PIECE)
+        patches.set(module, "CONTENT_CHUNK_SIZE", WHOLE)

@@ -70,6 +70,8 @@ def test_urlopen_is_as_ever(run, shared):
         reader = urlopen(url + "/large?bytes=1000")
         told.append([len(reader.read(10)), len(reader.readline()) > 0, len(reader.read()) > 900])
         told.append(reader.read().decode())
+        packed = urlopen(url + "/gzip?bytes=1000")  # pandas, for one, would unpack what is said to be packed
+        told.append([packed.headers["Content-Encoding"], packed.length, len(packed.read())])
         told
     """
     assert run(source, url=shared.url) == [
@@ -83,6 +85,7 @@ def test_urlopen_is_as_ever(run, shared):
         [["hello from the HTTP server"]],
         [10, True, True],
         "",
+        [None, None, 1000],
     ]
 
 

@@ -11,20 +11,10 @@ from websockets import ConnectionClosed
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
+from pynet_browser.frames import Frame, Hello, Refused, Welcome
 from pynet_browser.link import REPLAY_LIMIT
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import (
-    VERSION,
-    Frame,
-    Hello,
-    Message,
-    MessageReader,
-    Refused,
-    Welcome,
-    encode_frame,
-    encode_message,
-    frames_of,
-)
+from pynet_browser.wire import VERSION, Message, MessageReader, encode_frame, encode_message, frames_of
 
 __all__ = [
     "Carrier",

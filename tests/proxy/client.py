@@ -23,14 +23,11 @@ from typing import Self, TypeAlias
 
 from websockets import ConnectionClosed
 
-from pynet_browser.link import Link
-from pynet_browser.window import WINDOW_INITIAL, Budget, ReceiveWindow, SendWindow
-from pynet_browser.wire import (
+from pynet_browser.fields import Address, Buffer
+from pynet_browser.frames import (
     Accepted,
-    Address,
     Associated,
     Bound,
-    Buffer,
     Close,
     Connect,
     Connected,
@@ -39,7 +36,6 @@ from pynet_browser.wire import (
     Failed,
     Frame,
     Goaway,
-    Message,
     Open,
     Option,
     Ping,
@@ -56,10 +52,10 @@ from pynet_browser.wire import (
     Unsecured,
     Welcome,
     Window,
-    data_header,
-    encode_frame,
-    frames_of,
 )
+from pynet_browser.link import Link
+from pynet_browser.window import WINDOW_INITIAL, Budget, ReceiveWindow, SendWindow
+from pynet_browser.wire import Message, data_header, encode_frame, frames_of
 from tests.proxy.carrier import Carrier, FailedError, ResetError, SessionOverError, hello
 from tests.proxy.unconnected import PageDatagrams, PageListener
 

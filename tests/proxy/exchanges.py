@@ -12,20 +12,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from pynet_browser.wire import (
-    Connect,
-    Data,
-    Frame,
-    Goaway,
-    Message,
-    MessageReader,
-    Poll,
-    Refused,
-    Welcome,
-    encode_frame,
-    encode_message,
-    frames_of,
-)
+from pynet_browser.frames import Connect, Data, Frame, Goaway, Poll, Refused, Welcome
+from pynet_browser.wire import Message, MessageReader, encode_frame, encode_message, frames_of
 from tests.peers import TcpPeer
 from tests.proxy.carrier import RefusedError, hello
 

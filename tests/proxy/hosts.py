@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from typing import Self
 
-from pynet_browser.wire import Address
+from pynet_browser.fields import Address
 from tests.peers import TcpPeer, chunks
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)

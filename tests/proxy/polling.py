@@ -7,7 +7,7 @@ import contextlib
 
 import aiohttp
 
-from pynet_browser.wire import Goaway
+from pynet_browser.frames import Goaway
 from tests.proxy.client import Page, SessionOverError
 from tests.proxy.exchanges import ANSWER_MAX, Exchanges, message
 

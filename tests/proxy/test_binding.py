@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from pynet_browser.fields import Address
 from pynet_browser.proxy.policy import Rule
-from pynet_browser.wire import Address
 from tests.proxy.client import FailedError
 from tests.proxy.hosts import Guest
 from tests.proxy.running import EVERY_LOOP, free_port, listening, running_proxy

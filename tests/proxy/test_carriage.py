@@ -6,7 +6,7 @@ import random
 import pytest
 from websockets import ConnectionClosed
 
-from pynet_browser.wire import Connect, Connected, Data, Frame, Goaway, Ping, Pong, Welcome
+from pynet_browser.frames import Connect, Connected, Data, Frame, Goaway, Ping, Pong, Welcome
 from tests.peers import Source, pattern
 from tests.proxy.carrier import Carrier, RefusedError, hello
 from tests.proxy.client import Page

@@ -10,18 +10,9 @@ import sys
 import aiohttp
 import pytest
 
+from pynet_browser.frames import Connect, Frame, Hello, Reset, Welcome
 from pynet_browser.proxy import cli
-from pynet_browser.wire import (
-    Connect,
-    Frame,
-    Hello,
-    MessageReader,
-    Reset,
-    Welcome,
-    encode_frame,
-    encode_message,
-    frames_of,
-)
+from pynet_browser.wire import MessageReader, encode_frame, encode_message, frames_of
 from tests.proxy.client import FailedError, Page
 from tests.proxy.process import ENVIRONMENT, ROOT, running
 

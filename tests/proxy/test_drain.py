@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pynet_browser.wire import Data, Goaway
+from pynet_browser.frames import Data, Goaway
 from tests.proxy.carrier import RefusedError
 from tests.proxy.exchanges import Exchanges, connecting, message
 from tests.proxy.polling import PollingPage

@@ -7,19 +7,10 @@ import time
 import aiohttp
 import pytest
 
+from pynet_browser.frames import Data, Goaway, Ping, Poll, Pong, Unknown, Welcome
 from pynet_browser.proxy.carriers import http
 from pynet_browser.proxy.tcp import READ_MAX
-from pynet_browser.wire import (
-    MESSAGE_HEADER,
-    Data,
-    Goaway,
-    Ping,
-    Poll,
-    Pong,
-    Unknown,
-    Welcome,
-    encode_message,
-)
+from pynet_browser.wire import MESSAGE_HEADER, encode_message
 from tests.peers import Source, pattern
 from tests.proxy.carrier import RefusedError, hello
 from tests.proxy.exchanges import GOODBYE, Exchanges, Request, connecting, message

@@ -8,16 +8,9 @@ import random
 import pytest
 from websockets import ConnectionClosed
 
-from pynet_browser.fields import SAFE_INTEGER_MAX
-from pynet_browser.link import MESSAGES_UNDER_WAY
-from pynet_browser.proxy.policy import Rule
-from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import (
-    FRAME_HEADER,
-    MESSAGE_HEADER,
-    MESSAGE_MAX,
+from pynet_browser.fields import SAFE_INTEGER_MAX, Address
+from pynet_browser.frames import (
     Accepted,
-    Address,
     Associate,
     Bind,
     Bound,
@@ -46,9 +39,11 @@ from pynet_browser.wire import (
     Unknown,
     Welcome,
     Window,
-    encode_frame,
-    encode_message,
 )
+from pynet_browser.link import MESSAGES_UNDER_WAY
+from pynet_browser.proxy.policy import Rule
+from pynet_browser.window import WINDOW_INITIAL
+from pynet_browser.wire import FRAME_HEADER, MESSAGE_HEADER, MESSAGE_MAX, encode_frame, encode_message
 from tests.peers import Echo, pattern
 from tests.proxy.carrier import Carrier, hello
 from tests.proxy.client import Page

@@ -4,22 +4,10 @@ import gzip
 
 import pytest
 
+from pynet_browser.frames import Connect, Data, Goaway, Hello, Ping, Poll, Refused, Welcome, Window
 from pynet_browser.proxy.carriers import http
 from pynet_browser.proxy.config import Limits
-from pynet_browser.wire import (
-    MESSAGE_HEADER,
-    MESSAGE_MAX,
-    Connect,
-    Data,
-    Goaway,
-    Hello,
-    Ping,
-    Poll,
-    Refused,
-    Welcome,
-    Window,
-    encode_message,
-)
+from pynet_browser.wire import MESSAGE_HEADER, MESSAGE_MAX, encode_message
 from tests.proxy.carrier import RefusedError, hello
 from tests.proxy.exchanges import ANSWER_MAX, GOODBYE, Exchanges, Request, connecting, message
 from tests.proxy.running import EVERY_LOOP, TOKEN, running_proxy, until

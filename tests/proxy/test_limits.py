@@ -6,11 +6,12 @@ import time
 
 import pytest
 
+from pynet_browser.frames import Connect, Datagram, Goaway, Listen
 from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.peers import PEER_BYTES
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import MESSAGE_HEADER, Connect, Datagram, Goaway, Listen
+from pynet_browser.wire import MESSAGE_HEADER
 from tests.peers import Source, pattern
 from tests.proxy.carrier import Carrier, ReasonError, hello
 from tests.proxy.client import Page, PageSocket, ResetError

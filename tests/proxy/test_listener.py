@@ -7,10 +7,11 @@ import socket
 
 import pytest
 
+from pynet_browser.fields import Address
+from pynet_browser.frames import Reset
 from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.proxy.tcp import HostSocket
-from pynet_browser.wire import Address, Reset
 from tests.peers import pattern
 from tests.proxy.client import FailedError, PageSocket, ResetError
 from tests.proxy.hosts import Guest, Witness

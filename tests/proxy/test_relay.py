@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from pynet_browser import wire
+from pynet_browser.frames import Failed, Frame, Goaway, Refused, Relay, Request, Response
 from pynet_browser.proxy import relay
 from pynet_browser.proxy.policy import Rule
-from pynet_browser.wire import MESSAGE_HEADER, Failed, Frame, Goaway, Refused, Relay, Response, frames_of
+from pynet_browser.wire import MESSAGE_HEADER, frames_of
 from tests.peers import pattern
 from tests.proxy.carrier import hello
 from tests.proxy.exchanges import message
@@ -34,7 +34,7 @@ def site() -> Iterator[WebSite]:
 
 
 def asked(url: str, method: str = "GET", *headers: str, size: int = 0, timeout: int = 0) -> bytes:
-    return message(wire.Request(0, size, timeout, method, url, headers))
+    return message(Request(0, size, timeout, method, url, headers))
 
 
 @asynccontextmanager

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
+from pynet_browser.fields import Address
+from pynet_browser.frames import Failed, Resolve, Resolved
 from pynet_browser.proxy.config import Limits
-from pynet_browser.wire import Address, Failed, Resolve, Resolved
 from tests.proxy.carrier import Carrier, hello
 from tests.proxy.client import FailedError, SessionOverError
 from tests.proxy.running import TOKEN, listening, running_proxy, until

@@ -6,8 +6,8 @@ import random
 import pytest
 from websockets import ConnectionClosed
 
+from pynet_browser.frames import Connect, Data, Goaway
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import Connect, Data, Goaway
 from tests.peers import Source, pattern
 from tests.proxy.carrier import Carrier, RefusedError, hello
 from tests.proxy.client import Page, PageSocket

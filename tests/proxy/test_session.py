@@ -9,14 +9,8 @@ import aiohttp
 import pytest
 from websockets import ConnectionClosed
 
-from pynet_browser.link import ACK_DELAY, REPLAY_LIMIT
-from pynet_browser.proxy.config import Limits
-from pynet_browser.proxy.session import Session
-from pynet_browser.proxy.tcp import READ_MAX, HostSocket
-from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import (
-    MESSAGE_HEADER,
-    Address,
+from pynet_browser.fields import Address
+from pynet_browser.frames import (
     Connect,
     Data,
     Frame,
@@ -28,10 +22,13 @@ from pynet_browser.wire import (
     Shutdown,
     Unknown,
     Window,
-    encode_frame,
-    encode_message,
-    frames_of,
 )
+from pynet_browser.link import ACK_DELAY, REPLAY_LIMIT
+from pynet_browser.proxy.config import Limits
+from pynet_browser.proxy.session import Session
+from pynet_browser.proxy.tcp import READ_MAX, HostSocket
+from pynet_browser.window import WINDOW_INITIAL
+from pynet_browser.wire import MESSAGE_HEADER, encode_frame, encode_message, frames_of
 from tests.peers import Source, pattern
 from tests.proxy.carrier import Carrier, RefusedError, hello
 from tests.proxy.client import Page, SessionOverError

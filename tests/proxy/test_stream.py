@@ -8,19 +8,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from pynet_browser.wire import (
-    Data,
-    Goaway,
-    Message,
-    MessageReader,
-    Ping,
-    Pong,
-    Refused,
-    Stream,
-    Unstream,
-    Welcome,
-    frames_of,
-)
+from pynet_browser.frames import Data, Goaway, Ping, Pong, Refused, Stream, Unstream, Welcome
+from pynet_browser.wire import Message, MessageReader, frames_of
 from tests.proxy.carrier import hello
 from tests.proxy.client import Page
 from tests.proxy.exchanges import Exchanges, connecting, message

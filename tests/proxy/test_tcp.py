@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from pynet_browser.fields import Address
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import Address
 from tests.peers import Echo, ResetAfter, Source, Unanswering, pattern
 from tests.proxy.client import PageSocket, ResetError
 from tests.proxy.hosts import EndsFirst, ResetsWhenTold, Witness

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pynet_browser.wire import Close, Frame, Secured, StartTls, Unsecured
+from pynet_browser.frames import Close, Frame, Secured, StartTls, Unsecured
 from tests.peers import pattern
 from tests.proxy.client import FailedError, ResetError
 from tests.proxy.running import EVERY_LOOP, running_proxy, until

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
+from pynet_browser.fields import Address
+from pynet_browser.frames import Associate, Datagram
 from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.endpoint import Endpoint
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.proxy.udp import DATAGRAM_MAX, FAULTS_PER_SECOND
-from pynet_browser.wire import Address, Associate, Datagram
 from tests.peers import pattern
 from tests.proxy.client import FailedError, Page
 from tests.proxy.hosts import UdpEcho, UdpHost

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pynet_browser.wire import (
-    Address,
+from pynet_browser.fields import Address, Buffer
+from pynet_browser.frames import (
     Associate,
     Associated,
     Bind,
     Bound,
-    Buffer,
     Close,
     Datagram,
     Dropped,

@@ -8,19 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
+from pynet_browser.frames import Connect, Data, Hello, Welcome
 from pynet_browser.link import Link
-from pynet_browser.wire import (
-    Connect,
-    Data,
-    Hello,
-    Message,
-    MessageReader,
-    Welcome,
-    data_header,
-    encode_frame,
-    encode_message,
-    frames_of,
-)
+from pynet_browser.wire import Message, MessageReader, data_header, encode_frame, encode_message, frames_of
 
 FRAME_MAX = 2000
 """Longest data pushed at once."""

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from pynet_browser import fields, frames, wire
 from pynet_browser.errors import ProtocolError
+from pynet_browser.fields import Address, Buffer
+from pynet_browser.frames import Close, Data, Frame, Hello, Kind, Reset, Resolved
 from pynet_browser.wire import (
     FRAME_HEADER,
     MESSAGE_HEADER,
@@ -29,10 +31,10 @@ VECTORS = vectors("wire")
 MESSAGES = VECTORS["messages"]
 each_message = pytest.mark.parametrize("case", **by_name(MESSAGES))
 
-Decoded = tuple[int, int, list[wire.Frame]]
+Decoded = tuple[int, int, list[Frame]]
 
 
-def decode(pieces: Iterable[wire.Buffer], reader: MessageReader | None = None) -> list[Decoded]:
+def decode(pieces: Iterable[Buffer], reader: MessageReader | None = None) -> list[Decoded]:
     """What a receiver makes of a stream that comes in these pieces."""
     reader = reader or MessageReader()
     return [
@@ -42,9 +44,9 @@ def decode(pieces: Iterable[wire.Buffer], reader: MessageReader | None = None) -
     ]
 
 
-def frames_before_error(frames: Iterator[wire.Frame]) -> tuple[list[wire.Frame], str]:
+def frames_before_error(frames: Iterator[Frame]) -> tuple[list[Frame], str]:
     """All frames up to a protocol error, and what it says; nothing if there was none."""
-    decoded: list[wire.Frame] = []
+    decoded: list[Frame] = []
     try:
         decoded.extend(map(plain, frames))
     except ProtocolError as error:
@@ -180,7 +182,7 @@ def test_a_message_that_comes_whole_is_not_copied():
     (message,) = MessageReader().feed(data)
     assert message.body.obj is data
     (frame,) = frames_of(message.body)
-    assert isinstance(frame, wire.Data)
+    assert isinstance(frame, Data)
     assert isinstance(frame.data, memoryview)
     assert frame.data.obj is data
 
@@ -199,22 +201,22 @@ def test_every_kind_of_frame_has_a_vector():
     assert {frame["type"] for case in MESSAGES for frame in case["frames"]} == {
         frame.__name__.lower() for frame in frames.FRAMES.values()
     } | {"unrecognized"}
-    assert set(frames.FRAMES) == set(wire.Kind)
+    assert set(frames.FRAMES) == set(Kind)
 
 
 def test_the_largest_message_is_decoded():
     data = encode_message(1, 0, [wire.data_header(1, MESSAGE_MAX - 10), bytes(MESSAGE_MAX - 10)])
     ((_, _, frames),) = decode([data])
-    assert frames == [wire.Data(1, bytes(MESSAGE_MAX - 10))]
+    assert frames == [Data(1, bytes(MESSAGE_MAX - 10))]
 
 
 def test_the_longest_text_is_encoded_and_decoded():
-    frame = wire.Reset(1, "é" * 32767 + "x", "")
+    frame = Reset(1, "é" * 32767 + "x", "")
     assert list(frames_of(memoryview(encode_frame(frame)))) == [frame]
 
 
 def test_the_longest_list_is_encoded_and_decoded():
-    frame = wire.Hello(0, 1, "", "", "", 0, 0, 0, ("",) * 65535, "")
+    frame = Hello(0, 1, "", "", "", 0, 0, 0, ("",) * 65535, "")
     assert list(frames_of(memoryview(encode_frame(frame)))) == [frame]
 
 
@@ -240,7 +242,7 @@ def test_a_malformed_message_is_an_error(case):
 
 @pytest.mark.parametrize("case", **by_name(VECTORS["malformed"]))
 def test_messages_before_a_malformed_one_are_delivered(case):
-    good = encode_message(1, 0, [encode_frame(wire.Close(1))])
+    good = encode_message(1, 0, [encode_frame(Close(1))])
     messages = MessageReader().feed(good + bytes_of(case["hex"]))
     assert next(messages).body == good[MESSAGE_HEADER.size :]
     _, error = frames_before_error(frame for message in messages for frame in frames_of(message.body))
@@ -268,9 +270,9 @@ def test_a_field_that_does_not_fit_is_not_encoded(case):
 
 def test_a_text_or_list_that_is_too_long_is_not_encoded():
     with pytest.raises(ValueError, match="65536 does not fit 2 bytes"):
-        encode_frame(wire.Reset(1, "é" * 32768, ""))
+        encode_frame(Reset(1, "é" * 32768, ""))
     with pytest.raises(ValueError, match="65536 does not fit 2 bytes"):
-        encode_frame(wire.Resolved(1, 0, "", (wire.Address(4, "", 0),) * 65536))
+        encode_frame(Resolved(1, 0, "", (Address(4, "", 0),) * 65536))
 
 
 def test_a_message_that_is_too_large_is_not_encoded():
@@ -295,7 +297,7 @@ FIELDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (fields.U32, U32S),
     (fields.U64, st.integers(0, 2**53 - 1)),
     (fields.TEXT, TEXTS),
-    (fields.ADDRESS, st.builds(wire.Address, st.sampled_from([4, 6]), TEXTS, U16S)),
+    (fields.ADDRESS, st.builds(Address, st.sampled_from([4, 6]), TEXTS, U16S)),
     (fields.REST, st.binary(max_size=100)),
     (fields.TEXTS, st.lists(TEXTS, max_size=5).map(tuple)),
 ]

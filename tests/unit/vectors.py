@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pynet_browser import wire
+from pynet_browser import frames
+from pynet_browser.fields import Address
+from pynet_browser.frames import Data, Datagram, Frame, Secured
 
 ROOT = Path(__file__).parents[2]
 
-FRAMES = {name.lower(): value for name, value in vars(wire).items() if isinstance(value, type)}
+FRAMES = {name.lower(): value for name, value in vars(frames).items() if isinstance(value, type)}
 
 
 def vectors(name: str) -> dict[str, Any]:
@@ -32,26 +34,26 @@ def bytes_of(value: str | int | list[str]) -> bytes:
     return bytes.fromhex(value if isinstance(value, str) else "".join(value))
 
 
-def frame_of(fields: dict[str, Any]) -> wire.Frame:
+def frame_of(fields: dict[str, Any]) -> Frame:
     """The frame that a JSON object describes."""
     values = {name: _value_of(value) for name, value in fields.items() if name != "type"}
     if "data" in values:
         values["data"] = bytes.fromhex(values["data"])
-    frame: wire.Frame = FRAMES[fields["type"]](**values)
+    frame: Frame = FRAMES[fields["type"]](**values)
     return frame
 
 
 def _value_of(value: Any) -> Any:
     if isinstance(value, dict):
-        return wire.Address(**value)
+        return Address(**value)
     return tuple(map(_value_of, value)) if isinstance(value, list) else value
 
 
-def plain(frame: wire.Frame) -> wire.Frame:
+def plain(frame: Frame) -> Frame:
     """A frame that can be compared: its data copied out of the message it came in."""
     return (
         dataclasses.replace(frame, data=bytes(frame.data))
-        if isinstance(frame, wire.Data | wire.Datagram | wire.Secured)
+        if isinstance(frame, Data | Datagram | Secured)
         else frame
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.frames import Frame, Goaway, Hello, Poll, Refused, Stream
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
 from pynet_browser.proxy.carriage import Ending
@@ -17,19 +18,7 @@ from pynet_browser.proxy.carriers.incoming import GREETING_MAX, first_frames, ta
 from pynet_browser.proxy.carriers.stream import Downstream
 from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.sessions import GreetingError
-from pynet_browser.wire import (
-    MESSAGE_HEADER,
-    Frame,
-    Goaway,
-    Hello,
-    Message,
-    MessageReader,
-    Poll,
-    Refused,
-    Stream,
-    encode_frame,
-    encode_message,
-)
+from pynet_browser.wire import MESSAGE_HEADER, Message, MessageReader, encode_frame, encode_message
 
 __all__ = ["handle"]
 

@@ -8,21 +8,9 @@ from collections.abc import Iterator
 from aiohttp import StreamReader
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.frames import Frame, Goaway, Ping, Pong, Unknown, Unrecognized, Unstream
 from pynet_browser.proxy.session import Session
-from pynet_browser.wire import (
-    MESSAGE_HEADER,
-    Frame,
-    Goaway,
-    Message,
-    Ping,
-    Pong,
-    Unknown,
-    Unrecognized,
-    Unstream,
-    encode_frame,
-    encode_message,
-    frames_of,
-)
+from pynet_browser.wire import MESSAGE_HEADER, Message, encode_frame, encode_message, frames_of
 
 __all__ = ["GREETING_MAX", "first_frames", "take_in"]
 

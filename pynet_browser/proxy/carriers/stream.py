@@ -7,10 +7,10 @@ import contextlib
 
 from aiohttp import web
 
+from pynet_browser.frames import Frame
 from pynet_browser.proxy.app import SESSIONS
 from pynet_browser.proxy.carriage import Ending
 from pynet_browser.proxy.session import Session
-from pynet_browser.wire import Frame
 
 __all__ = ["Downstream"]
 

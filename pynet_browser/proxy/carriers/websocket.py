@@ -9,23 +9,14 @@ import time
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from pynet_browser.errors import ProtocolError
+from pynet_browser.frames import Frame, Goaway, Hello, Refused
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
 from pynet_browser.proxy.carriage import Ending
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
 from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.sessions import GreetingError
-from pynet_browser.wire import (
-    MESSAGE_HEADER,
-    Frame,
-    Goaway,
-    Hello,
-    MessageReader,
-    Refused,
-    encode_frame,
-    encode_message,
-    frames_of,
-)
+from pynet_browser.wire import MESSAGE_HEADER, MessageReader, encode_frame, encode_message, frames_of
 
 __all__ = ["SUBPROTOCOL", "handle"]
 

@@ -12,16 +12,8 @@ from collections import deque
 
 from aiohttp import web
 
-from pynet_browser.proxy.compat.channel import Channel
-from pynet_browser.proxy.compat.client import Client
-from pynet_browser.proxy.endpoint import Endpoint, reason
-from pynet_browser.proxy.policy import Protocol
-from pynet_browser.proxy.resolver import DialError
-from pynet_browser.proxy.tcp import HostSocket
-from pynet_browser.proxy.udp import DatagramSocket
-from pynet_browser.window import WINDOW_INITIAL, Budget, busy_within
-from pynet_browser.wire import (
-    Address,
+from pynet_browser.fields import Address
+from pynet_browser.frames import (
     Associate,
     Associated,
     Close,
@@ -36,6 +28,14 @@ from pynet_browser.wire import (
     Shutdown,
     Window,
 )
+from pynet_browser.proxy.compat.channel import Channel
+from pynet_browser.proxy.compat.client import Client
+from pynet_browser.proxy.endpoint import Endpoint, reason
+from pynet_browser.proxy.policy import Protocol
+from pynet_browser.proxy.resolver import DialError
+from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.proxy.udp import DatagramSocket
+from pynet_browser.window import WINDOW_INITIAL, Budget, busy_within
 
 __all__ = ["ConnectionStream", "DatagramStream", "Stream", "StreamClient"]
 

@@ -24,8 +24,8 @@ from tests.page_python import PagePython
 from tests.servers import ROOT, ProxyProcess
 from tests.tls.certificates import make as certificate
 
-SIZE = 32_000_000
-ROUNDS = 3
+SIZE = 16_000_000
+ROUNDS = 2
 HANDSHAKES = 20
 
 PROGRAM = """

@@ -11,8 +11,9 @@ from websockets import ConnectionClosed
 
 from pynet_browser.link import ACK_DELAY, REPLAY_LIMIT
 from pynet_browser.proxy.config import Limits
+from pynet_browser.proxy.secured import TlsSocket
 from pynet_browser.proxy.session import Session
-from pynet_browser.proxy.tcp import READ_MAX, HostSocket
+from pynet_browser.proxy.tcp import READ_MAX
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import (
     MESSAGE_HEADER,
@@ -328,7 +329,7 @@ async def test_no_more_is_read_from_a_host_than_the_page_has_room_for(proxy, sil
     async with proxy.page(window=10_000) as page:
         await page.connect(*silent_server.address).connected()
         gc.collect()
-        sockets = [each for each in gc.get_objects() if type(each) is HostSocket]
+        sockets = [each for each in gc.get_objects() if type(each) is TlsSocket]
         assert [len(each.get_buffer(-1)) for each in sockets] == [10_000]
 
 

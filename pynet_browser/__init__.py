@@ -243,7 +243,9 @@ def status() -> Status:
     """What the network of this page is doing now; printable, and a table in a notebook."""
     if _network is None:
         return Status()
-    return Status.of(_network.status())
+    from pynet_browser.tls.side import found_side
+
+    return Status.of(_network.status() | {"tls": found_side()})
 
 
 def diagnose(

@@ -66,6 +66,8 @@ class Status:
             is suspended; ``xhr``, by synchronous requests to the proxy; ``none``, it raises
             ``BlockingError``.
         why: a sentence that tells what decides it.
+        tls: where TLS ends: ``page``, or ``proxy``, which then reads all that is sent and received; empty
+            until it is first used.
         sockets: the open sockets, oldest first.
     """
 
@@ -82,6 +84,7 @@ class Status:
     buffered: int = 0
     waiting: str = "none"
     why: str = ""
+    tls: str = ""
     sockets: Sequence[SocketStatus] = ()
 
     @classmethod
@@ -102,6 +105,7 @@ class Status:
             buffered=reported["buffered"],
             waiting=reported["waiting"],
             why=_why(reported),
+            tls=reported.get("tls", ""),
             sockets=tuple(SocketStatus(**{**each, **_pairs(each)}) for each in reported["sockets"]),
         )
 
@@ -130,7 +134,8 @@ class Status:
         carrier = f" over {self.carrier}" if self.carrier else ""
         carrier += " and a stream" if self.bulk == "stream" else ""
         where = f"{self.url} ({self.proxy}): {self.state}{carrier}" if self.url else "within this page"
-        return f"{where}{round_trip}; {sockets}; {self.why}"
+        tls = "; TLS ends at the proxy: the proxy reads what it carries" if self.tls == "proxy" else ""
+        return f"{where}{round_trip}; {sockets}; {self.why}{tls}"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [(each.fd, each.state, _whom(each), each.received, each.sent) for each in self.sockets]

@@ -25,10 +25,12 @@ from pynet_browser.http.route import (
     needs_preflight,
     preflight,
 )
+from pynet_browser.http.sockets import SocketTransport
 from pynet_browser.http.transport import Head, Incoming, Sent, Transport
 from pynet_browser.http.waiting import settled
-from pynet_browser.runtime import page_side
+from pynet_browser.runtime import can_suspend, page_side
 from pynet_browser.settings import installed
+from pynet_browser.tls.side import ends_in_page
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
@@ -162,7 +164,7 @@ class Client:
             raise RequestError('integrity= is checked by browsers alone; via="browser" makes such a request')
         history: list[Head] = []
         while True:
-            incoming = await self._relay.start(self._with_cookies(request), self._sent)
+            incoming = await self._beyond(request).start(self._with_cookies(request), self._sent)
             head = incoming.head
             self._keep_cookies(request, head)
             follow = request.options.get("redirect", "follow")
@@ -176,6 +178,14 @@ class Client:
             if len(history) > REDIRECTS_MAX:
                 raise RequestError(f"{history[0].url} leads through more than {REDIRECTS_MAX} redirects")
             request = following
+
+    def _beyond(self, request: Request) -> Transport:
+        """What reaches servers through the proxy: without its reading it, where that can be."""
+        assert self._relay
+        waits = self._still or can_suspend()
+        if waits and request.url.startswith("https:") and ends_in_page():
+            return SocketTransport(installed().agent)
+        return self._relay
 
     def _with_cookies(self, request: Request) -> Request:
         if self._cookies is None:
@@ -230,7 +240,7 @@ class Client:
             return True
         if not needs_preflight(request) or self._relay is None:
             return False
-        incoming = await self._relay.start(preflight(request, place), None)
+        incoming = await self._beyond(request).start(preflight(request, place), None)
         incoming.close()
         return denied(request, place, incoming.head)
 

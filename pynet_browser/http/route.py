@@ -7,12 +7,12 @@ origin (CORS), and makes no plain request from a page that came by https (Mixed 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pynet_browser.http.request import SAFE_METHODS, Request, origin_of
 from pynet_browser.http.transport import Head
+from pynet_browser.tls.addresses import is_loopback
 
 __all__ = [
     "Mode",
@@ -23,7 +23,6 @@ __all__ = [
     "may_repeat",
     "mixed",
     "needs_preflight",
-    "on_this_machine",
     "preflight",
     "ready_for_browser",
 ]
@@ -129,18 +128,11 @@ def barred(request: Request, place: Place) -> str:
 
 def mixed(request: Request, place: Place) -> bool:
     """Whether the request is mixed content, which browsers do not send."""
-    return place.secure and request.url.startswith("http:") and not on_this_machine(request.url)
-
-
-def on_this_machine(url: str) -> bool:
-    """Whether an address is one of loopback."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return (
+        place.secure
+        and request.url.startswith("http:")
+        and not is_loopback(urlsplit(request.url).hostname or "")
+    )
 
 
 def needs_preflight(request: Request) -> bool:

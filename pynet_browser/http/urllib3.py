@@ -1,7 +1,7 @@
 """``urllib3``, and ``requests`` on top of it, over the browser or the proxy.
 
 In a page urllib3 makes requests by the browser itself, in functions of its ``contrib.emscripten`` that these
-take the place of.
+take the place of. With ``install(http="proxy")`` its connections are those that it has anywhere else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pynet_browser.http.client import Client
 from pynet_browser.http.request import Request
 from pynet_browser.http.urllib import UrlResponse
 from pynet_browser.http.waiting import finished, stands_still
+from pynet_browser.settings import installed
 from pynet_browser.stdlib.patches import Patches
+from pynet_browser.tls.side import speaks_tls
 
 __all__ = ["WHOLE", "patch"]
 
@@ -37,8 +39,20 @@ class _Message:
         return True
 
 
+def _making(sockets: Any, *, secure: bool) -> Any:
+    """How a pool's connections are made: those of Python's own sockets, where the proxy is to be used."""
+
+    def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - it becomes the class's own
+        if installed().http == "proxy" and (not secure or speaks_tls()):
+            return sockets(*args, **kwargs)
+        return object.__new__(cls)
+
+    return __new__
+
+
 def patch(patches: Patches, module: Any) -> None:
     """Change ``urllib3.contrib.emscripten.connection``."""
+    from urllib3 import connectionpool
     from urllib3._collections import HTTPHeaderDict
     from urllib3.contrib.emscripten.fetch import _RequestError, _TimeoutError
     from urllib3.contrib.emscripten.response import EmscriptenHttpResponseWrapper, EmscriptenResponse
@@ -91,6 +105,9 @@ def patch(patches: Patches, module: Any) -> None:
             response._original_response = _Message(body.headers)
         return response
 
+    for name, ours in (("HTTPConnection", False), ("HTTPSConnection", True)):
+        made = _making(getattr(connectionpool, name), secure=ours)
+        patches.set(getattr(module, f"Emscripten{name}"), "__new__", made)
     patches.set(module, "send_request", send)
     patches.set(module, "send_streaming_request", send)
     patches.set(module.EmscriptenHTTPConnection, "getresponse", getresponse)

@@ -9,6 +9,7 @@ from typing import Any
 from pynet_browser.settings import installed
 from pynet_browser.stdlib.importing import patch_when_imported
 from pynet_browser.stdlib.patches import Patches
+from pynet_browser.tls.side import speaks_tls
 
 __all__ = ["patch"]
 
@@ -32,15 +33,21 @@ def _urllib(patches: Patches, module: Any) -> None:
     def http_open(self: Any, asked: Any) -> Any:
         if installed().http == "proxy":
             return sockets(self, asked)  # a connection of Python's own
-        return https_open(self, asked)
+        return by_page(self, asked)
 
     def https_open(self: Any, asked: Any) -> Any:
+        if installed().http == "proxy" and speaks_tls():
+            return secure_sockets(self, asked)
+        return by_page(self, asked)
+
+    def by_page(self: Any, asked: Any) -> Any:
         from pynet_browser.http.urllib import opened
 
         return opened(self, asked)
 
     patches.set(module.HTTPHandler, "http_open", http_open)
     if hasattr(module, "HTTPSHandler"):
+        secure_sockets = module.HTTPSHandler.https_open
         patches.set(module.HTTPSHandler, "https_open", https_open)
 
 

@@ -1,10 +1,10 @@
-"""Whether a host is an address: such a host is checked as one and never sent as a name (RFC 6066). Pure."""
+"""What a host is: TLS checks an address as one, and never sends it as a name (RFC 6066). Pure."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
 
-__all__ = ["packed"]
+__all__ = ["is_loopback", "packed"]
 
 
 def packed(host: str) -> bytes | None:
@@ -13,3 +13,13 @@ def packed(host: str) -> bytes | None:
         return ip_address(host).packed
     except ValueError:
         return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine: an address of loopback, or a name that stands for one (RFC 6761, 6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -7,6 +7,9 @@ from importlib.util import find_spec
 from pynet_browser.runtime import IN_PAGE, can_suspend, fetch_engine, wait_for
 from pynet_browser.settings import installed
 
+_failure: ImportError | None = None
+"""Why the first use had none: it is not tried again for each use, but when it is asked for by name."""
+
 __all__ = ["fetch_on_first_use", "is_here", "load_engine", "load_engine_sync"]
 
 
@@ -50,4 +53,11 @@ def fetch_on_first_use() -> None:
         raise ImportError("by install(tls='proxy') the proxy ends it, on sockets alone")
     if installed().blocking == "xhr" or not can_suspend():
         raise ImportError("it is not loaded, and Python cannot be suspended here to load it")
-    wait_for(fetch_engine())
+    global _failure
+    if _failure:
+        raise _failure
+    try:
+        wait_for(fetch_engine())
+    except ImportError as error:
+        _failure = error
+        raise

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from pynet_browser.http.route import on_this_machine
 from pynet_browser.settings import installed
 from pynet_browser.stdlib.patches import Patches
+from pynet_browser.tls.addresses import is_loopback
 from pynet_browser.tls.engine import engine
 from pynet_browser.tls.loading import load_engine
 
 if TYPE_CHECKING:
     from pynet_browser.runtime import Network
 
-__all__ = ["at_proxy", "found_side", "mount", "network", "settled"]
+__all__ = ["at_proxy", "ends_in_page", "found_side", "mount", "network", "settled", "speaks_tls"]
 
 _network: Network | None = None
 _found: bool | None = None
@@ -62,6 +63,20 @@ def at_proxy() -> bool:
     return _find(None)
 
 
+def speaks_tls() -> bool:
+    """Whether sockets can have TLS, wherever it ends."""
+    try:
+        at_proxy()
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def ends_in_page() -> bool:
+    """Whether sockets can have TLS that nobody on their way can read."""
+    return installed().tls != "proxy" and speaks_tls() and not at_proxy()
+
+
 async def settled() -> bool:
     """The same for code that can wait for OpenSSL to be loaded."""
     if _found is None and installed().tls != "proxy":
@@ -85,7 +100,9 @@ def _find(missing: ssl.SSLError | None) -> bool:
             "install(tls='proxy') wants the proxy to end TLS, which it does not: its operator can start it "
             "with --tls-proxy; install(tls='page') has TLS end in this page",
         )
-    if missing and not (options.tls == "auto" and offered and on_this_machine(options.url)):
+    if missing and not (
+        options.tls == "auto" and offered and is_loopback(urlsplit(options.url).hostname or "")
+    ):
         raise missing
     _found = options.tls == "proxy" or missing is not None
     return _found

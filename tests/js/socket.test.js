@@ -495,3 +495,50 @@ suite("closing", () => {
     assert.deepEqual(line.said(), []);
   });
 });
+
+suite("TLS at the proxy", () => {
+  const WANTED = { hostname: "host.example" };
+  const SECURED = { type: "secured", socket: 1 };
+
+  /** @param {Socket} socket @param {Line} line */
+  function asked(socket, line) {
+    /** @type {any[]} */
+    const answers = [];
+    /** @type {((error: SocketError | null, answer: any) => void)[]} */
+    const settle = [];
+    const network = { ...line.session, request: (/** @type {any} */ _, /** @type {any} */ answered) => settle.push(answered) };
+    socket.network = /** @type {any} */ (network);
+    socket.startTls(/** @type {any} */ (network), WANTED, (error, answer) => answers.push(error?.code ?? answer?.type));
+    return { answers, settle };
+  }
+
+  test("is asked for on a connection that stands, and nowhere else", () => {
+    for (const state of STATES) {
+      const { socket, line } = socketThatIs(state);
+      const { answers, settle } = asked(socket, line);
+      assert.equal(settle.length, Number(state === "established"), state);
+      assert.deepEqual(answers, state === "established" ? [] : ["ENOTCONN"], state);
+    }
+  });
+
+  test("refuses what came in plain, before it is asked for and before it is answered", () => {
+    const early = socketThatIs("established");
+    hear(early.socket, "data", { data: bytes("injected") });
+    assert.deepEqual(asked(early.socket, early.line).answers, ["EPROTO"]);
+
+    const late = socketThatIs("established");
+    const { answers, settle } = asked(late.socket, late.line);
+    hear(late.socket, "data", { data: bytes("injected") });
+    late.socket.network = late.line.session;
+    settle[0](null, SECURED);
+    assert.deepEqual(answers, ["EPROTO"]);
+    assert.equal(late.socket.state, "closed");
+  });
+
+  test("tells what was answered", () => {
+    const { socket, line } = socketThatIs("established");
+    const { answers, settle } = asked(socket, line);
+    settle[0](null, SECURED);
+    assert.deepEqual(answers, ["secured"]);
+  });
+});

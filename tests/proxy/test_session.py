@@ -25,8 +25,9 @@ from pynet_browser.frames import (
 )
 from pynet_browser.link import ACK_DELAY, REPLAY_LIMIT
 from pynet_browser.proxy.config import Limits
+from pynet_browser.proxy.secured import TlsSocket
 from pynet_browser.proxy.session import Session
-from pynet_browser.proxy.tcp import READ_MAX, HostSocket
+from pynet_browser.proxy.tcp import READ_MAX
 from pynet_browser.window import WINDOW_INITIAL
 from pynet_browser.wire import MESSAGE_HEADER, encode_frame, encode_message, frames_of
 from tests.peers import Source, pattern
@@ -325,7 +326,7 @@ async def test_no_more_is_read_from_a_host_than_the_page_has_room_for(proxy, sil
     async with proxy.page(window=10_000) as page:
         await page.connect(*silent_server.address).connected()
         gc.collect()
-        sockets = [each for each in gc.get_objects() if type(each) is HostSocket]
+        sockets = [each for each in gc.get_objects() if type(each) is TlsSocket]
         assert [len(each.get_buffer(-1)) for each in sockets] == [10_000]
 
 

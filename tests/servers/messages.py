@@ -32,11 +32,12 @@ class SmtpServer:
         messages: The messages in order of arrival.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
+        """``options`` are aiosmtpd's."""
         self.host = "127.0.0.1"
         self.port = free_port()
         self.messages: list[ReceivedMail] = []
-        self._controller = Controller(self, hostname=self.host, port=self.port)
+        self._controller = Controller(self, hostname=self.host, port=self.port, **options)
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Takes one message."""

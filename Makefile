@@ -71,6 +71,7 @@ $(NODE_STAMP): $(NODE_INPUTS) $(NPM_STAMP)
 bench: setup
 	$(PYTHON) tests/machine.py chromium
 	$(PYTHON) bench/run.py $(ARGS)
+	$(PYTHON) bench/foreign.py
 
 wheel: $(WHEEL_STAMP)
 

@@ -56,6 +56,60 @@ async def test_a_program_connects_sends_and_receives(echo_server):
 
 
 @every_loop
+async def test_messages_without_an_end_are_bounded_together(echo_server):
+    limits = Limits(buffered_total=8 << 20, sessions=8)  # a share is 1 MiB
+    async with running_proxy(limits) as proxy, contextlib.AsyncExitStack() as stack:
+        prog = await stack.enter_async_context(program(proxy))
+        fd = await prog.connected(*echo_server.address)
+        path = f"/posix?token={ENCODED_TOKEN}"
+        hoarders = [await stack.enter_async_context(connect(proxy, path)) for _ in range(6)]
+
+        async def endless():
+            for _ in range(60):
+                yield bytes(65_536)
+                await asyncio.sleep(0.001)
+            await asyncio.Event().wait()
+
+        sending = [asyncio.create_task(ws.send(endless())) for ws in hoarders]
+        most = 0
+        while not any(ws.close_code for ws in hoarders):
+            most = max(most, proxy.sessions.buffered)
+            assert await prog.send(fd, b"hello") == (5, 0, b"")
+            assert await prog.recv(fd, 5) == (5, 0, b"hello")
+        assert (4 << 20) < most < (8 << 20) + 6 * proxy.sessions.share  # looked at now and then
+        assert {ws.close_code for ws in hoarders} <= {None, 1013}
+        await until(lambda: proxy.sessions.buffered < (8 << 20))
+        assert await prog.send(fd, b"hello") == (5, 0, b"")
+        for task, ws in zip(sending, hoarders, strict=True):
+            task.cancel()
+            ws.transport.abort()
+        await until(lambda: proxy.sessions.buffered == 0)
+
+
+@every_loop
+async def test_what_comes_before_the_handshake_is_done_counts_too(echo_server):
+    async with running_proxy() as proxy:
+        reader, writer = await asyncio.open_connection(*proxy.address)
+        call = struct.pack("<IIii", 1, 6, 5, 1)
+        frames = b"\x82" + bytes([0x80 | len(call)]) + bytes(4) + call + b"\x02\xfe\x27\x10" + bytes(4)
+        writer.write(
+            f"GET /posix?token={ENCODED_TOKEN} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+            + frames
+            + bytes(3)
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        assert (await reader.readexactly(16))[4:] == struct.pack("<Iii", 1, -1, E["EBADF"])
+        await until(lambda: proxy.sessions.buffered == 3)
+        writer.write(bytes(5000))
+        await until(lambda: proxy.sessions.buffered == 5003)
+        writer.close()
+        await writer.wait_closed()
+        await until(lambda: proxy.sessions.buffered == 0)
+
+
+@every_loop
 async def test_a_large_send_goes_out_whole_from_fragments_and_comes_back(echo_server):
     async with running_proxy() as proxy, program(proxy) as prog:
         fd = await prog.connected(*echo_server.address)

@@ -322,7 +322,7 @@ async def test_a_host_that_does_not_read_holds_its_client_back():
                 sending = asyncio.create_task(send())
                 for _ in range(50):
                     await asyncio.sleep(0.01)
-                    assert proxy.sessions.buffered < 600_000
+                    assert proxy.sessions.buffered < 1_200_000  # with what has come and was not given out yet
                 assert proxy.sessions.buffered > 200_000
                 assert not sending.done()
                 sending.cancel()

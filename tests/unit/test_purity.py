@@ -28,6 +28,7 @@ PURE_PYTHON = [
     "findings",
     "diagnosis",
     "settings",
+    "proxy/compat/arrival",
     "proxy/compat/posix_calls",
     "proxy/compat/posix_errno",
     "proxy/compat/wisp_packets",

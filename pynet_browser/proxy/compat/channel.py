@@ -11,6 +11,7 @@ from typing import TypeAlias
 from aiohttp import WSMsgType, web
 
 from pynet_browser.proxy.app import CONFIG
+from pynet_browser.proxy.compat.arrival import PayloadCounter
 
 __all__ = ["CLOSE_TIMEOUT", "FLUSH_TIMEOUT", "Channel"]
 
@@ -38,6 +39,9 @@ class Channel:
     Attributes:
         socket: it.
         waiting: bytes that were pushed and have not been handed over.
+        unfinished: bytes that have come and that nobody was given yet, such as those of a message whose end
+            is missing.
+        grown: called when there are more of those.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Channel:
         self._transport = transport
         self._keepalive = keepalive
         self.waiting = 0
+        self.unfinished = 0
+        self.grown: Callable[[], None] = lambda: None
         self._queue: deque[tuple[bytes, int, int]] = deque()
         self._awake = asyncio.Event()
         self._ending: tuple[int, bytes] | None = None
@@ -60,8 +66,10 @@ class Channel:
         socket = web.WebSocketResponse(
             protocols=protocols, compress=False, autoping=False, max_msg_size=message_max + 1
         )
+        channel = cls(socket, request.transport, request.app[CONFIG].keepalive)
+        _Meter.install(request, channel)
         await socket.prepare(request)
-        return cls(socket, request.transport, request.app[CONFIG].keepalive)
+        return channel
 
     # ── Sending ────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,6 +136,16 @@ class Channel:
 
     # ── Receiving ──────────────────────────────────────────────────────────────────────────────────
 
+    def came(self, size: int) -> None:
+        """So many bytes more of messages are there."""
+        self.unfinished += size
+        self.grown()
+
+    def stop_reading(self) -> None:
+        """Take nothing more in."""
+        if self._transport and not self._transport.is_closing():
+            self._transport.pause_reading()
+
     async def receive(self) -> bytes | str | None:
         """The next message; None when there will be no more."""
         self._reading = True
@@ -138,6 +156,7 @@ class Channel:
                 match message.type:
                     case WSMsgType.BINARY | WSMsgType.TEXT:
                         data: bytes | str = message.data
+                        self.unfinished -= len(data if isinstance(data, bytes) else data.encode())
                         return data
                     case WSMsgType.PING:
                         with contextlib.suppress(ConnectionError):
@@ -160,3 +179,38 @@ class Channel:
                 if asked and self._reading and not self._heard and not self.waiting:
                     self.cut()
                     return
+
+
+class _Meter(asyncio.Protocol):
+    """Counts what comes in on a connection, in the place of its protocol, which gets it all the same.
+
+    The library puts the fragments of a message together, and tells nobody how much it has until all is there.
+    """
+
+    def __init__(self, inner: asyncio.Protocol, channel: Channel) -> None:
+        self._inner = inner
+        self._channel = channel
+        self._counter = PayloadCounter()
+        self.connection_lost = inner.connection_lost  # type: ignore[method-assign]
+        self.eof_received = inner.eof_received  # type: ignore[method-assign]
+        self.pause_writing = inner.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = inner.resume_writing  # type: ignore[method-assign]
+
+    def data_received(self, data: bytes) -> None:
+        """Count it, and pass it on."""
+        self._inner.data_received(data)
+        self._count(data)
+
+    def _count(self, data: bytes) -> None:
+        if size := self._counter.feed(data):
+            self._channel.came(size)
+
+    @classmethod
+    def install(cls, request: web.Request, channel: Channel) -> None:
+        """From what has come behind the request on."""
+        transport = request.transport
+        if transport is None:
+            return
+        meter = cls(request.protocol, channel)
+        meter._count(getattr(request.protocol, "_message_tail", b""))  # where the library keeps it
+        transport.set_protocol(meter)

@@ -55,6 +55,7 @@ class Client(Owner[S], abc.ABC, Generic[S]):
     def __init__(self, request: web.Request, channel: Channel) -> None:
         super().__init__(f"{self.KIND}-{secrets.token_hex(4)}", request.app[SESSIONS])
         self.channel = channel
+        channel.grown = self._grown
         self.resolver: Resolver = self._sessions.resolver
         self.connect_timeout = request.app[CONFIG].connect_timeout
         self._ended = False
@@ -148,12 +149,21 @@ class Client(Owner[S], abc.ABC, Generic[S]):
     @property
     def buffered(self) -> int:
         """Bytes held for this client in all."""
-        return self.channel.waiting + self._held
+        return self.channel.waiting + self.channel.unfinished + self._held
 
     @property
     def room(self) -> int:
         """Bytes that sockets may still pass on to the client."""
         return 0 if self.starved else AHEAD - self.channel.waiting
+
+    def _grown(self) -> None:
+        """More of a message has come. Where all hold too much, those with more of one than their share go."""
+        self._account()
+        channel = self.channel
+        if channel.unfinished > self._sessions.share and self._sessions.full and not channel.finished:
+            log.info("%s: %d bytes of a message, and no room for the rest", self.name, channel.unfinished)
+            channel.finish(TRY_AGAIN_LATER, "the proxy has no room for so large a message now")
+            channel.stop_reading()
 
     def released(self, size: int) -> None:
         """What was held has gone out."""

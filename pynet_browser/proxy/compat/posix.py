@@ -85,7 +85,7 @@ HOWS = {0: socket.SHUT_RD, 1: socket.SHUT_WR, SHUT_BOTH: socket.SHUT_RDWR}
 
 AI_PASSIVE, AI_CANONNAME, AI_NUMERICHOST = 0x1, 0x2, 0x4
 
-Result: TypeAlias = tuple[int, bytes]
+Result: TypeAlias = tuple[int, bytes | memoryview]
 """What a call returns, and what is answered beside that."""
 
 
@@ -178,7 +178,9 @@ class PosixClient(Client[PosixSocket]):
         finally:
             self.released(size)
 
-    def _reply(self, number: int, function: int, result: int, error: int, extra: bytes = b"") -> None:
+    def _reply(
+        self, number: int, function: int, result: int, error: int, extra: bytes | memoryview = b""
+    ) -> None:
         self.channel.push(answer(number, function, result, error, extra))
         self._account()
 

@@ -396,9 +396,9 @@ _PARSERS: dict[int, Callable[[memoryview], Call]] = {
 # ── Answers ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def answer(number: int, function: int, result: int, errno: int = 0, extra: bytes = b"") -> bytes:
+def answer(number: int, function: int, result: int, errno: int = 0, extra: bytes | memoryview = b"") -> bytes:
     """The message that answers a call; zeros make it as long as the client insists on."""
-    message = ANSWER.pack(number, result, errno) + extra
+    message = b"".join((ANSWER.pack(number, result, errno), extra))
     return message.ljust(SHORTEST.get(function, ANSWER.size), b"\0")  # type: ignore[call-overload]
 
 
@@ -416,10 +416,10 @@ def with_address(address: SockAddr | None, room: int) -> bytes:
     return len(packed).to_bytes(4, "little") + packed[:room]
 
 
-def received_from(data: bytes, address: SockAddr | None, room: int) -> bytes:
+def received_from(data: bytes | memoryview, address: SockAddr | None, room: int) -> bytes:
     """What ``recvfrom`` answers with."""
     packed = b"" if address is None else pack_address(address)
-    return struct.pack("<II", len(data), len(packed)) + data + packed[:room]
+    return b"".join((struct.pack("<II", len(data), len(packed)), data, packed[:room]))
 
 
 def address_infos(canonical: str, infos: Sequence[AddressInfo]) -> bytes:

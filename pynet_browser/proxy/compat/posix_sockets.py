@@ -136,8 +136,10 @@ class PosixSocket:
 
     # ── Receiving ──────────────────────────────────────────────────────────────────────────────────
 
-    async def receive(self, size: int, flags: int) -> tuple[bytes, tuple[Any, ...] | None]:
+    async def receive(self, size: int, flags: int) -> tuple[bytes | memoryview, tuple[Any, ...] | None]:
         """What ``recv`` and ``recvfrom`` give: bytes, and of a datagram where it came from.
+
+        The bytes may stand where others are read to later: the caller takes them from there at once.
 
         Raises:
             OSError: the host's, or of waiting.
@@ -152,12 +154,14 @@ class PosixSocket:
                 return b"", None
             raise
         if flags & WAITALL and not flags & (PEEK | DONTWAIT):
-            return await self._receive_all(data, size, deadline), None
+            return await self._receive_all(bytes(data), size, deadline), None
         return data, None
 
-    async def _receive_some(self, size: int, flags: int, deadline: float | None) -> bytes:
-        def receive() -> bytes:
-            return self.host.recv(size, _host_flags(flags))
+    async def _receive_some(self, size: int, flags: int, deadline: float | None) -> memoryview:
+        scratch = self._client.scratch
+
+        def receive() -> memoryview:
+            return scratch[: self.host.recv_into(scratch[:size], 0, _host_flags(flags)) if size else 0]
 
         return await self._until_read(receive, deadline)
 
@@ -170,7 +174,7 @@ class PosixSocket:
                 if not self._client.hold(len(pieces[-1])):
                     break
                 try:
-                    pieces.append(await self._receive_some(min(left, self._client.piece), 0, deadline))
+                    pieces.append(bytes(await self._receive_some(left, 0, deadline)))
                 except OSError:
                     break  # what has come is there to be had
                 left -= len(pieces[-1])

@@ -15,11 +15,9 @@ import tempfile
 import threading
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from tests.browser.conftest import QUIET, make
+from tests.browser.conftest import make
 from tests.browser.engine import distribution
-from tests.machine import find_chromium
+from tests.driven import DrivenBrowser
 from tests.page_python import PagePython
 from tests.servers import ROOT, ProxyProcess
 from tests.tls.certificates import make as certificate
@@ -117,9 +115,8 @@ def measure(ca: str, plain: int, secured: int) -> None:
     found: dict[str, list[list[float]]] = {title: [] for title, *_ in kinds}
     with (
         ProxyProcess("--tls-proxy", "--pyodide", str(distribution())) as proxy,
-        sync_playwright() as playwright,
+        DrivenBrowser("Chromium") as browser,
     ):
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         pages = {}
         for side in ("page", "proxy"):
             pages[side] = PagePython(browser, f"{proxy.url}/healthz")
@@ -146,7 +143,6 @@ def measure(ca: str, plain: int, secured: int) -> None:
                 )
                 if count:  # the first warms up
                     found[title].append(values)
-        browser.close()
     print("| | connected until the first byte, ms | bulk received, MB/s |\n| --- | --- | --- |")
     for title, values in found.items():
         milliseconds, speed = (statistics.median(each) for each in zip(*values, strict=True))

@@ -134,7 +134,7 @@ def test_without_a_proxy_the_network_is_the_page():
         "bulk": "",
         "roundTrip": None,
     }
-    assert str(status(**alone, roundTrip=None, sockets=[])).startswith("within this page; 0 sockets; ")
+    assert str(status(**alone, sockets=[])).startswith("within this page; 0 sockets; ")
 
 
 CHOSEN = 'install(blocking="xhr") asked for it'

@@ -62,6 +62,9 @@ class Clock {
   }
 }
 
+/** States of a WebSocket. */
+const [OPEN, CLOSED] = [1, 3];
+
 /** A browser's WebSocket, and what the server does with it. */
 class FakeWebSocket {
   binaryType = "blob";
@@ -87,6 +90,10 @@ class FakeWebSocket {
   }
 
   // ── What the page does ─────────────────────────────────────────────────────────────────────────────
+
+  get readyState() {
+    return { connecting: 0, open: OPEN, closed: CLOSED }[this.state];
+  }
 
   /** @param {Uint8Array} message */
   send(message) {
@@ -272,6 +279,7 @@ export class Page {
       clearTimeout: (/** @type {Timer} */ timer) => clock.timers.delete(timer),
       clearInterval: (/** @type {Timer} */ timer) => clock.timers.delete(timer),
     };
+    Object.assign(replaced.WebSocket, { OPEN, CLOSED });
     if (thread === "page") replaced.document = {};
     for (const [name, value] of Object.entries(replaced)) {
       const before = Object.getOwnPropertyDescriptor(globalThis, name);

@@ -302,6 +302,23 @@ def test_what_the_page_tells_of_it(secured):
     assert ("the proxy reads" in text) is (secured.side == "proxy")
 
 
+def test_by_default_it_ends_in_the_page_or_else_at_a_proxy_on_this_machine_that_offers_it(secured, servers):
+    if secured.side == "linux":
+        pytest.skip("there is no proxy")
+    source = """
+    import pynet_browser, redis
+    before = pynet_browser.settings.installed()
+    await pynet_browser.install(before.url, token=before.token)
+    told = [pynet_browser.status().tls]
+    client = redis.Redis(host="localhost", port=port, ssl=True, ssl_ca_data=ca)
+    told += [client.ping(), pynet_browser.status().tls]
+    client.close()
+    await pynet_browser.install(before.url, token=before.token, tls=before.tls, http="proxy", bulk="off")
+    told
+    """
+    assert secured(source, port=servers.redis.port)[1:] == [True, secured.side]
+
+
 # ── Where there is no OpenSSL to be had ───────────────────────────────────────────────────────────────────
 
 

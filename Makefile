@@ -24,7 +24,7 @@ NODE_INPUTS  := $(shell find js tests/js tests/vectors -name node_modules -prune
 LITE_STAMP   := $(VENV)/.jupyterlite
 LITE_SITE    := build/jupyterlite/jupyter-lite.json
 
-.PHONY: help demo jupyterlite test test-here test-browser check wheel bench setup clean
+.PHONY: help demo jupyterlite test check wheel bench setup clean
 
 help:
 	@echo "make demo         serve the demo page, with everything it needs"
@@ -43,16 +43,12 @@ jupyterlite: $(LITE_SITE)
 test: setup $(LITE_SITE) $(NODE_STAMP)
 	$(PYTHON) tests/machine.py chromium curl dnsmasq firefox mariadb mosquitto postgresql redis
 	$(PYTHON) tests/machine.py emscripten || echo "Without it the tests of programs that it compiles are left out."
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-here test-browser
+	@echo "What needs no browser is tested meanwhile, and shown afterwards."
+	@($(call TEST,tests/unit tests/machinery tests/tls tests/proxy)) >build/tests-here.txt 2>&1 & here=$$!; \
+	($(call TEST,tests/browser)); browser=$$?; wait $$here; here=$$?; cat build/tests-here.txt; exit $$((browser | here))
 
-# Side by side: neither keeps two processors busy. That ARGS choose no test of one kind is no failure (5).
+# Neither kind keeps two processors busy. That ARGS choose no test of one of them is no failure (5).
 TEST = $(PYTHON) -m pytest $(1) $(ARGS) || test $$? -eq 5
-
-test-here:
-	$(call TEST,tests/unit tests/machinery tests/tls tests/proxy)
-
-test-browser:
-	$(call TEST,tests/browser)
 
 check: $(DEV_STAMP) $(NPM_STAMP)
 	$(PYTHON) -m ruff check

@@ -31,7 +31,7 @@ ROUNDS = 5
 
 
 class PosixOriginal(MeasuredProcess):
-    """What comes with Emscripten. It is started for each round: after some 32,000 reads it answers no more."""
+    """What comes with Emscripten. It is started for each round: after 32,000 reads it answers no more."""
 
     def __init__(self, program: Path) -> None:
         super().__init__()

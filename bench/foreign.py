@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from bench.foreign_clients import Posix, Websockify, Wisp
@@ -30,18 +31,24 @@ ROUNDS = 5
 
 
 class PosixOriginal(MeasuredProcess):
-    """What comes with Emscripten, compiled as its makers have it."""
+    """What comes with Emscripten. It is started for each round: after 32,000 reads it answers no more."""
 
-    def prepare(self) -> None:
-        sources = sorted(map(str, ORIGINAL.glob("*.cpp")))
-        subprocess.run(
-            ["g++", "-O3", "-o", str(self.directory / "original"), *sources, "-lpthread"],
-            check=True,
-            capture_output=True,
-        )
+    def __init__(self, program: Path) -> None:
+        super().__init__()
+        self._program = program
 
     def command(self) -> list[str]:
-        return [str(self.directory / "original"), str(self.port)]
+        return [str(self._program), str(self.port)]
+
+
+def compiled(directory: Path) -> Path | None:
+    """The original, as its makers have it compiled; None where that is impossible."""
+    if not (ORIGINAL.is_dir() and shutil.which("g++")):
+        return None
+    program, sources = directory / "original", sorted(map(str, ORIGINAL.glob("*.cpp")))
+    command = ["g++", "-O3", "-o", str(program), *sources, "-lpthread"]
+    subprocess.run(command, check=True, capture_output=True)
+    return program
 
 
 class Side:
@@ -168,26 +175,26 @@ def run(stack: ExitStack, rounds: int) -> str:
         ),
         "wisp-js": (Side(proxy, lambda _: f"/wisp/{token}/"), Side(wisp, lambda _: "/")),
     }
-    notes = []
-    if ORIGINAL.is_dir() and shutil.which("g++"):
-        original = stack.enter_context(PosixOriginal())
-        pairs["websocket_to_posix_proxy"] = (
-            Side(proxy, lambda _: f"/posix?token={token}"),
-            Side(original, lambda _: "/"),
-        )
-    else:
-        notes.append("websocket_to_posix_proxy is not here: it needs Debian's package emscripten, and g++.")
+    program = compiled(Path(stack.enter_context(TemporaryDirectory())))
+    missing = "websocket_to_posix_proxy is not here: it needs Debian's package emscripten, and g++."
     found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for number in range(-1, rounds):  # the first is to warm up
-        for name, (ours, theirs) in pairs.items():
-            for what, (_, measure) in MEASURES[name].items():
-                sides = (ours, theirs) if number % 2 else (theirs, ours)
-                values = {side: measure(side, services.ports) for side in sides}
-                if number >= 0:
-                    found[name, what].append((values[ours], values[theirs]))
+        with ExitStack() as round_:
+            if program:
+                original = round_.enter_context(PosixOriginal(program))
+                pairs["websocket_to_posix_proxy"] = (
+                    Side(proxy, lambda _: f"/posix?token={token}"),
+                    Side(original, lambda _: "/"),
+                )
+            for name, (ours, theirs) in pairs.items():
+                for what, (_, measure) in MEASURES[name].items():
+                    sides = (ours, theirs) if number % 2 else (theirs, ours)
+                    values = {side: measure(side, services.ports) for side in sides}
+                    if number >= 0:
+                        found[name, what].append((values[ours], values[theirs]))
     rows = [row(name, what, samples) for (name, what), samples in found.items()]
     titles = ["original", "measure", "unit", "ours", "original's", "ours / original's", "spread"]
-    return "\n\n".join([table(titles, rows), *notes]) + "\n"
+    return "\n\n".join([table(titles, rows), *([] if program else [missing])]) + "\n"
 
 
 def row(name: str, what: str, samples: list[tuple[float, float]]) -> list[str]:

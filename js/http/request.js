@@ -124,8 +124,17 @@ class Fetching {
   /** All that is left of the answer. @returns {Promise<Uint8Array | Failure>} */
   rest() {
     const response = this.#response;
-    if (this.#read || !response || this.#timeout <= TIMER_MAX) return this.#gather();
-    return this.#within(async () => new Uint8Array(await response.arrayBuffer()));
+    if (this.#read || this.#ended || !response || this.#timeout <= TIMER_MAX) return this.#gather();
+    return this.#within(async () => {
+      try {
+        return new Uint8Array(await response.arrayBuffer());
+      } catch (error) {
+        this.#failure = error;
+        throw error;
+      } finally {
+        this.#ended = true; // whoever asks again gets nothing more
+      }
+    });
   }
 
   async #gather() {

@@ -70,6 +70,8 @@ def test_urlopen_is_as_ever(run, shared):
         reader = urlopen(url + "/large?bytes=1000")
         told.append([len(reader.read(10)), len(reader.readline()) > 0, len(reader.read()) > 900])
         told.append(reader.read().decode())
+        large = urlopen(url + "/large?bytes=5000000")
+        told.append([len(large.read()), large.read().decode()])
         packed = urlopen(url + "/gzip?bytes=1000")  # pandas, for one, would unpack what is said to be packed
         told.append([packed.headers["Content-Encoding"], packed.length, len(packed.read())])
         told
@@ -85,6 +87,7 @@ def test_urlopen_is_as_ever(run, shared):
         [["hello from the HTTP server"]],
         [10, True, True],
         "",
+        [5_000_000, ""],
         [None, None, 1000],
     ]
 
@@ -164,6 +167,15 @@ def test_requests_has_history_cookies_and_streams(run, closed):
         500,
     ]
     assert error in ("ConnectionError", "ChunkedEncodingError")
+
+
+def test_requests_has_a_large_answer_whole_and_only_once(run, shared):
+    source = """
+        import requests
+        response = requests.get(url + "/large?bytes=5000000")
+        [len(response.content), response.content[-4:].hex(), response.raw.read().decode()]
+    """
+    assert run(source, url=shared.url) == [5_000_000, pattern(5_000_000)[-4:].hex(), ""]
 
 
 def test_pyfetch_goes_on_as_before(page, shared):

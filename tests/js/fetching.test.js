@@ -74,6 +74,14 @@ suite("a request that the browser makes", () => {
     assert.ok(rest.every((byte) => byte === 7));
   });
 
+  test("gives nothing more when all of it was taken as a whole", async () => {
+    const request = ask("/large");
+    await request.head();
+    assert.equal(/** @type {Uint8Array} */ (await request.rest()).length, LARGE);
+    assert.deepEqual([request.takeRest(), request.take()], [new Uint8Array(), new Uint8Array()]);
+    assert.deepEqual(await request.rest(), new Uint8Array());
+  });
+
   test("breaks off as an error, in pieces and as a whole", async () => {
     for (const step of /** @type {const} */ (["next", "rest"])) {
       const request = ask("/cut");

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measures import FULL, MEASURES, WARM_UP, Measure
-from bench.peers import JavaScript, Peer, PythonSockets
+from bench.peers import BareRequest, JavaScript, Peer, PythonSockets
 from bench.stage import Stage
 from bench.threads import Shares, threads_timed
 from tests.page_python import PagePython
@@ -49,7 +49,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peer",
         default="ours",
-        choices=["bridge", "fetch", "firefox", "firefox_bridge", "ours", "pyodide", "websockify", "wisp"],
+        choices=[
+            "bare_request",
+            "bridge",
+            "fetch",
+            "firefox",
+            "firefox_bridge",
+            "ours",
+            "pyodide",
+            "websockify",
+            "wisp",
+            "xhr",
+        ],
         help="Firefox's page has no profile here: of it the threads are told",
     )
     parser.add_argument("--repeat", type=int, default=1, help="how often the measure is done")
@@ -90,7 +101,7 @@ def page_of(peer: Peer) -> PagePython:
     if isinstance(peer, PythonSockets):
         assert isinstance(peer.python, PagePython)
         return peer.python
-    assert isinstance(peer, JavaScript)
+    assert isinstance(peer, JavaScript | BareRequest)
     return peer.page
 
 

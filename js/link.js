@@ -45,7 +45,7 @@ const BATCH_MIN = 512;
 /**
  * Messages beyond half of their target are written in buffers of this size, which are used again: a new one costs
  * the processor more than all that is copied into it, since its pages must be had and cleared (bulk send used 2.5 ms
- * of the page's thread for a megabyte, with them 1.2).
+ * of the page's thread for a megabyte, with them 1.9).
  */
 const BUFFER_SIZE = MESSAGE_HEADER + FRAME_HEADER + MESSAGE_TARGET;
 

@@ -94,8 +94,8 @@ const browser = await puppeteer.launch({
   headless: true,
   extraPrefsFirefox: PREFERENCES,
   protocolTimeout: 0, // whoever asks has a timeout of his own
-  // Who listens to DevTools' events of the network gets every byte of a WebSocket once more, in JSON. That takes two
-  // processors and makes it ten times as slow (Chromium 156: 45 MB/s instead of 420).
+  // Who listens to DevTools' events of the network gets every byte of a WebSocket once more, in JSON. That takes
+  // more than a processor and makes it many times as slow (Chromium 156: 40 to 60 MB/s instead of 340 to 420).
   networkEnabled: false,
 });
 say({ process: browser.process().pid, version: await browser.version() });

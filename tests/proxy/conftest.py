@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.proxy.exchanges import GOODBYE, Exchanges
+from tests.proxy.posix_peer import program
 from tests.proxy.running import TOKEN, running_proxy
 
 try:
@@ -30,6 +31,13 @@ def pytest_asyncio_loop_factories(item: pytest.Item):
 async def proxy():
     async with running_proxy() as proxy:
         yield proxy
+
+
+@pytest.fixture
+async def prog(proxy):
+    """A program whose POSIX sockets Emscripten proxies."""
+    async with program(proxy) as running:
+        yield running
 
 
 @pytest.fixture

@@ -18,7 +18,15 @@ from websockets import ClientConnection
 from tests.proxy.foreign import ENCODED_TOKEN, connect
 from tests.proxy.running import RunningProxy
 
-__all__ = ["Answer", "Program", "program", "sockaddr"]
+__all__ = ["Answer", "E", "Program", "program", "sockaddr"]
+
+E = {
+    "EACCES": 2, "EADDRINUSE": 3, "EAFNOSUPPORT": 5, "EAGAIN": 6, "EBADF": 8, "ECONNREFUSED": 14,
+    "EDESTADDRREQ": 17, "EINVAL": 28, "EISCONN": 30, "EMFILE": 33, "ENOPROTOOPT": 50, "ENOSYS": 52,
+    "ENOTCONN": 53, "EPERM": 63, "EPROTONOSUPPORT": 66, "ETIMEDOUT": 73, "ESOCKTNOSUPPORT": 137,
+    "EOPNOTSUPP": 138,
+}  # fmt: skip
+"""Emscripten's numbers."""
 
 
 class Answer(NamedTuple):

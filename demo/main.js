@@ -38,6 +38,10 @@ let services = {};
 let packageInstalled = false;
 /** @type {ReturnType<Python["boot"]>} */
 let booted;
+/** Whether Python is there. */
+let up = false;
+/** How many connections are being made. */
+let connecting = 0;
 
 const python = new Python({
   progress: ({ stage, ...soFar }) => stages.advance(stage, soFar),
@@ -59,8 +63,14 @@ async function start() {
   if (address) await connect(address);
 }
 
+/** A program's end ends the tasks that it has left behind, and a connection that is being made would be among them. */
+function allowRun() {
+  runButton.disabled = !up || connecting > 0;
+}
+
 function boot() {
-  packageInstalled = false;
+  packageInstalled = up = false;
+  allowRun();
   stages.show("runtime", "library", "package", "connection");
   const begun = performance.now();
   booted = findPyodide().then((indexURL) => python.boot(indexURL));
@@ -77,7 +87,8 @@ function boot() {
             "which is slower. Chromium 137 and newer can.\n",
         );
       }
-      runButton.disabled = false;
+      up = true;
+      allowRun();
       if (connection.state !== "off") return;
       stages.hide();
       output.write("note", "Give it a network: start a proxy (pynet-browser serve), and connect to it above.\n");
@@ -101,6 +112,8 @@ async function findPyodide() {
 /** @param {ProxyAddress} address */
 async function connect(address) {
   connection.show("connecting", address);
+  connecting++;
+  allowRun();
   try {
     await stages.during("package", installPackage(address));
     await stages.during("connection", establish(address));
@@ -110,6 +123,9 @@ async function connect(address) {
     connection.show("off");
     connection.complain(error instanceof PlainError ? error.message : sentence(String(error)));
     return;
+  } finally {
+    connecting--;
+    allowRun();
   }
   stages.hide();
   if (connected !== address) return; // it was cancelled
@@ -244,7 +260,6 @@ function stop() {
 function restart(reason) {
   const address = connected;
   connected = null;
-  runButton.disabled = true;
   traffic.sample(performance.now(), []);
   output.write("note", `${reason}\n`);
   boot();

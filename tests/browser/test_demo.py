@@ -195,6 +195,16 @@ def test_the_other_examples_run(connected: Demo, example: str, shown: str):
     expect(connected.output).to_contain_text(shown)
 
 
+def test_whoever_runs_a_program_at_once_has_it_run_when_the_connection_stands(
+    demo: Demo, proxy: ProxyProcess
+):
+    demo.open(f"{proxy.url}/?token={proxy.token}")
+    demo.choose("Fetch")
+    demo.run()  # which waits until that can be clicked
+    expect(demo.run_state).to_contain_text("finished after", timeout=60_000)
+    expect(demo.output).to_contain_text("60,000,000 bytes in memory")
+
+
 def test_the_redis_example_installs_its_package_and_runs(connected: Demo, redis_server):
     connected.choose("Redis")
     source = connected.page.locator("#source").input_value()

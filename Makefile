@@ -83,7 +83,7 @@ $(VENV)/.created:
 	@touch $@
 
 $(PROXY_STAMP): pyproject.toml $(VENV)/.created
-	$(PYTHON) -m pip install --quiet hatchling packaging aiohttp -e .
+	$(PYTHON) -m pip install --quiet hatchling packaging aiohttp prometheus-client -e .
 	@$(PYTHON) -m pip install --quiet --only-binary uvloop uvloop \
 		|| echo "No uvloop for this machine: the proxy runs on asyncio's own loop."
 	@touch $@

@@ -480,10 +480,12 @@ def a_server_of_both_families_accepts_both(host6):
 
 @case
 def a_server_of_ipv6_alone_leaves_ipv4_to_others(host6):
-    with socket.create_server(("", 0), family=socket.AF_INET6) as listener:
-        equal(listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY), 1)
-        port = listener.getsockname()[1]
-        with socket.socket() as client, raising(ConnectionRefusedError, errno.ECONNREFUSED):
-            client.connect(("127.0.0.1", port))
-        with socket.create_connection((host6, port), PATIENCE), accepting(listener):
-            pass
+    with socket.socket() as other, socket.socket() as client:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        with socket.create_server(("", port), family=socket.AF_INET6) as listener:
+            equal(listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY), 1)
+            with raising(ConnectionRefusedError, errno.ECONNREFUSED):
+                client.connect(("127.0.0.1", port))
+            with socket.create_connection((host6, port), PATIENCE), accepting(listener):
+                pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -18,7 +17,7 @@ from pynet_browser.proxy.relay import Relays
 from pynet_browser.proxy.sessions import Sessions
 from tests.proxy.client import Page
 
-__all__ = ["EVERY_LOOP", "TOKEN", "RunningProxy", "free_port", "listening", "running_proxy", "until"]
+__all__ = ["EVERY_LOOP", "TOKEN", "RunningProxy", "listening", "running_proxy", "until"]
 
 TOKEN = "the token of these tests"
 
@@ -82,16 +81,6 @@ async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIt
 def listening(*rules: str) -> tuple[Rule, ...]:
     """Rules for where pages may listen."""
     return tuple(rule for text in rules for rule in Rule.parse_listening(text))
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody has at a loopback address, for TCP and UDP."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as stream, socket.socket(family, socket.SOCK_DGRAM) as datagram:
-        stream.bind((host, 0))
-        port = int(stream.getsockname()[1])
-        datagram.bind((host, port))
-        return port
 
 
 async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:

@@ -8,7 +8,8 @@ from pynet_browser.fields import Address
 from pynet_browser.proxy.policy import Rule
 from tests.proxy.client import FailedError
 from tests.proxy.hosts import Guest
-from tests.proxy.running import EVERY_LOOP, free_port, listening, running_proxy
+from tests.proxy.running import EVERY_LOOP, listening, running_proxy
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 

@@ -12,8 +12,9 @@ from pynet_browser.window import WINDOW_INITIAL, WINDOW_MIN
 from tests.peers import pattern
 from tests.proxy.client import FailedError, ResetError
 from tests.proxy.hosts import ResetsWhenTold, UdpHost, Witness
-from tests.proxy.running import EVERY_LOOP, free_port, listening, running_proxy, until
+from tests.proxy.running import EVERY_LOOP, listening, running_proxy, until
 from tests.proxy.unconnected import FaultError
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 

@@ -12,7 +12,8 @@ from pynet_browser.proxy.policy import Rule
 from tests.peers import DatagramEcho, Echo, Silent, Source, pattern
 from tests.proxy.hosts import UdpHost, Witness
 from tests.proxy.posix_peer import E, program, sockaddr
-from tests.proxy.running import EVERY_LOOP, free_port, listening, running_proxy, until
+from tests.proxy.running import EVERY_LOOP, listening, running_proxy, until
+from tests.servers.process import free_port
 
 every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 

@@ -13,9 +13,10 @@ from pynet_browser.proxy.udp import DATAGRAM_MAX, FAULTS_PER_SECOND
 from tests.peers import pattern
 from tests.proxy.client import FailedError, Page
 from tests.proxy.hosts import UdpEcho, UdpHost
-from tests.proxy.running import EVERY_LOOP, RunningProxy, free_port, listening, running_proxy, until
+from tests.proxy.running import EVERY_LOOP, RunningProxy, listening, running_proxy, until
 from tests.proxy.test_tcp import each_family
 from tests.proxy.unconnected import FaultError, PageDatagrams
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 

@@ -25,20 +25,21 @@ class ServerError(Exception):
     """A server is not installed, does not start, or does not answer."""
 
 
-def free_port() -> int:
-    """A loopback port that nobody uses now, for TCP and UDP.
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody has now at a loopback address, for TCP and UDP.
 
     A server may take a second to bind it. So it is none of those that the system gives to connections.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
         port = random.randrange(20_000, FIRST_EPHEMERAL_PORT)
         with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(family, socket.SOCK_STREAM) as stream,
+            socket.socket(family, socket.SOCK_DGRAM) as datagrams,
             suppress(OSError),
         ):
-            stream.bind(("127.0.0.1", port))
-            datagrams.bind(("127.0.0.1", port))
+            stream.bind((host, port))
+            datagrams.bind((host, port))
             return port
 
 

@@ -9,32 +9,23 @@ import asyncio
 import errno
 import importlib.util
 import socket
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pynet_browser.frames import Answer, Offer
+from pynet_browser.frames import Offer
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.config import Config
-from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.machine import machine_addresses
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.datachannel import DataChannel
     from pynet_browser.proxy.ice import IceAgent
 
-__all__ = ["Channels", "OfferPace"]
+__all__ = ["OFFERS_AT_ONCE", "OFFERS_PER_SECOND", "Channels"]
 
 OFFERS_PER_SECOND = 0.2
 OFFERS_AT_ONCE = 6
 """Of one session: more than a page makes that tries again after failures."""
-
-
-class OfferPace(Pace):
-    """How often one session may ask for a channel."""
-
-    def __init__(self) -> None:
-        super().__init__(OFFERS_PER_SECOND, OFFERS_AT_ONCE)
 
 
 class Channels:
@@ -57,15 +48,13 @@ class Channels:
     async def make(
         self,
         offer: Offer,
-        pace: OfferPace,
         received: Callable[[bytes], None],
         closed: Callable[[DataChannel], None],
-    ) -> tuple[DataChannel, Answer]:
+    ) -> DataChannel:
         """Answer a page that asks for a channel; it opens later, or closes.
 
         Args:
             offer: the page's.
-            pace: of its session.
             received: takes each message.
             closed: called once, when the channel is gone.
 
@@ -76,8 +65,6 @@ class Channels:
             raise OSError(
                 errno.EOPNOTSUPP, "this proxy has no WebRTC: it lacks aiortc, or was told --no-webrtc"
             )
-        if not pace.allows(time.monotonic()):
-            raise BlockingIOError(errno.EAGAIN, "this session has asked for a data channel too often")
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         try:
@@ -101,7 +88,7 @@ class Channels:
 
         channel: DataChannel = kind(agent, certificate, offer, received, gone)
         self._channels.add(channel)
-        return channel, channel.answer
+        return channel
 
     async def close(self) -> None:
         """End them all: the proxy stops."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket as host_socket
 import time
 from collections import deque
@@ -36,8 +37,9 @@ from pynet_browser.frames import (
 )
 from pynet_browser.link import Link
 from pynet_browser.proxy.carriage import Carriage
-from pynet_browser.proxy.channels import OfferPace
+from pynet_browser.proxy.channels import OFFERS_AT_ONCE, OFFERS_PER_SECOND
 from pynet_browser.proxy.endpoint import Endpoint, Request, reason
+from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.listener import Listener
 from pynet_browser.proxy.owner import Owner
 from pynet_browser.proxy.requests import Requests
@@ -86,7 +88,7 @@ class Session(Owner[Endpoint]):
         self._newest_socket = 0
         self._newest_own_socket = 0
         self._channel: DataChannel | None = None
-        self._offers = OfferPace()
+        self._offers = Pace(OFFERS_PER_SECOND, OFFERS_AT_ONCE)
         self._stillborn: deque[int] = deque(maxlen=STILLBORN_MAX)
         limits = sessions.config.limits
         self._requests = Requests(self, sessions.resolver, limits.resolves_per_session)
@@ -166,6 +168,8 @@ class Session(Owner[Endpoint]):
         Raises:
             OSError: there can be none.
         """
+        if not self._offers.allows(time.monotonic()):
+            raise BlockingIOError(errno.EAGAIN, "this session has asked for a data channel too often")
         if self._channel:
             self._channel.close()
 
@@ -173,10 +177,11 @@ class Session(Owner[Endpoint]):
             if channel is self._channel:
                 self._channel = None
 
-        self._channel, answer = await self._sessions.channels.make(
-            offer, self._offers, self._from_channel, closed
-        )
-        return answer
+        made = await self._sessions.channels.make(offer, self._from_channel, closed)
+        if self._channel:  # of an offer that was made meanwhile
+            self._channel.close()
+        self._channel = made
+        return made.answer
 
     def datagram_channel(self, size: int) -> DataChannel | None:
         """What brings a datagram of so many bytes, with its header, to the page; None where the session does.

@@ -49,7 +49,10 @@ export function openChannel(ask, events) {
   channel.onclose = () => current(() => gone("the proxy has closed it"));
   channel.onmessage = ({ data }) => current(() => events.received(new Uint8Array(data)));
   peer.onconnectionstatechange = () => {
-    if (peer.connectionState === "failed") current(() => gone("no UDP gets through between this page and the proxy"));
+    // "disconnected" may pass, but until it does or does not, half a minute's datagrams would be lost.
+    if (["disconnected", "failed"].includes(peer.connectionState)) {
+      current(() => gone("no UDP gets through between this page and the proxy"));
+    }
   };
   const negotiate = async () => {
     const offer = await peer.createOffer();

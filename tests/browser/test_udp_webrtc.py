@@ -133,13 +133,6 @@ def test_a_page_without_datagrams_makes_no_channel(bare, proxy):
     assert why == "no datagram socket was used yet"
 
 
-def test_firefox_does_without_on_its_own_machine(open_python, proxy, peers):
-    page = open_python(proxy, browser="Firefox", install=False)
-    page.run(INSTALL, url=proxy.ws_url, token=proxy.token, udp="auto")
-    assert page.run(UNTIL_OPEN) == ["session", "Firefox reaches no proxy at a loopback address by WebRTC"]
-    assert page.run(ECHO, echo=peers["datagram_echo"])[:2] == ["there?", "session"]
-
-
 BY_CHANNEL = """
 import asyncio, pynet_browser, socket, sys
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -119,6 +119,10 @@ class ConnectionStream(Stream):
 
     def offer(self, message: bytes | memoryview) -> None:
         """The client has sent a message."""
+        if not self.waiting and 0 < len(message) <= self._credit:  # it need not wait here, nor be counted
+            self._credit -= len(message)
+            self._socket.receive(Data(self.id, message))
+            return
         self.waiting.append(memoryview(message))
         self.size += len(message)
         self._client.hold(len(message))

@@ -1,0 +1,327 @@
+"""Data channels between two pages of a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.page_python import PageError, PagePython
+
+
+@pytest.fixture(scope="module")
+def ada(open_python: Callable[..., PagePython]) -> PagePython:
+    """Nothing is installed: the strings are carried by the test."""
+    return open_python(install=False)
+
+
+@pytest.fixture(scope="module")
+def bob(open_python: Callable[..., PagePython]) -> PagePython:
+    return open_python(install=False)
+
+
+OFFER = """
+    import builtins
+    from pynet_browser.webrtc import PeerConnection
+    builtins.connection = PeerConnection()
+    builtins.channel = connection.create_data_channel("talk", **options)
+    await connection.create_offer()
+"""
+ANSWER = """
+    import builtins
+    from pynet_browser.webrtc import PeerConnection
+    builtins.connection = PeerConnection(**options)
+    await connection.accept(offer)
+"""
+TAKE = "import builtins; builtins.channel = await connection.channel(timeout=10); channel.label"
+
+
+def meet(ada: PagePython, bob: PagePython, made: dict[str, Any] | None = None, **taken: Any) -> None:
+    """Give both pages a `connection` and a `channel`."""
+    offer = ada.run(OFFER, options=made or {})
+    answer = bob.run(ANSWER, offer=offer, options=taken)
+    ada.run("await connection.set_remote_description(answer)", answer=answer)
+    assert bob.run(TAKE) == "talk"
+
+
+def test_text_and_bytes_of_every_size_come_back(ada, bob):
+    meet(ada, bob)
+    bob.run("""
+        import asyncio, builtins
+        async def echo():
+            async for message in channel:
+                await channel.send(message)
+        builtins.echoing = asyncio.create_task(echo())
+        None
+    """)
+    source = """
+        wrong = []
+        for size in [0, 1, 1199, 65536, 262144]:
+            data = (bytes(range(256)) * (size // 256 + 1))[:size]
+            for message in (data, "ä" * (size // 2), bytearray(data), memoryview(data)):
+                await channel.send(message)
+                back = await channel.recv(timeout=10)
+                if back != message or type(back) is not (str if isinstance(message, str) else bytes):
+                    wrong.append(size)
+        clean = await channel.close()
+        [wrong, clean, channel.ready_state, connection.connection_state]
+    """
+    assert ada.run(source) == [[], True, "closed", "connected"]
+    assert bob.run("await echoing; await connection.close(); channel.ready_state") == "closed"
+
+
+def test_twenty_megabytes_arrive_whole_while_the_sender_waits_for_the_browser(ada, bob):
+    meet(ada, bob)
+    bob.run("""
+        import asyncio, builtins, hashlib
+        async def hashed():
+            digest, size = hashlib.sha256(), 0
+            async for message in channel:
+                digest.update(message)
+                size += len(message)
+            return [size, digest.hexdigest()]
+        builtins.hashing = asyncio.create_task(hashed())
+        None
+    """)
+    source = """
+        import asyncio, hashlib, random
+        digest, most = hashlib.sha256(), 0
+        turns = 0
+        async def others():
+            global turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+        other = asyncio.create_task(others())
+        for number in range(320):
+            piece = random.randbytes(65536)
+            digest.update(piece)
+            await channel.send(piece)
+            most = max(most, channel.buffered_amount)
+        other.cancel()
+        await connection.close()
+        [digest.hexdigest(), most, turns > 10]
+    """
+    sent, most, others_ran = ada.run(source, timeout=60)
+    assert bob.run("await hashing") == [320 * 65536, sent]
+    assert (1 << 20) < most <= (1 << 20) + 65536  # there was a brake, and it has held
+    assert others_ran
+
+
+def test_what_was_sent_last_arrives_when_the_connection_is_closed_at_once(ada, bob):
+    meet(ada, bob)
+    ada.run("""
+        for number in range(20):
+            await channel.send(bytes([number]) * 50_000)
+        await connection.close()
+    """)
+    heard = bob.run("[[message[0], len(message)] async for message in channel]")
+    assert heard == [[number, 50_000] for number in range(20)]
+    told = bob.run("""
+        from pynet_browser.webrtc import ChannelClosedOK
+        told = []
+        for call in (lambda: channel.recv(), lambda: channel.send("late"), lambda: channel.wait_open()):
+            try:
+                await call()
+            except ChannelClosedOK as error:
+                told.append([isinstance(error, ConnectionError), str(error)])
+        told
+    """)
+    assert told == [[True, "the channel was closed"]] * 3
+
+
+def test_a_channel_may_be_unordered_and_unreliable(ada, bob):
+    meet(ada, bob, {"ordered": False, "max_retransmits": 0, "protocol": "game"})
+    traits = "[channel.ordered, channel.max_retransmits, channel.max_packet_life_time, channel.protocol]"
+    assert ada.run(traits) == bob.run(traits) == [False, 0, None, "game"]
+    assert ada.run("channel.id == 0 or channel.id") == bob.run("channel.id == 0 or channel.id")
+    bob.run("""
+        import asyncio, builtins
+        async def heard():
+            return [int(message) async for message in channel]
+        builtins.hearing = asyncio.create_task(heard())
+        None
+    """)
+    ada.run("for number in range(500): await channel.send(str(number))\nawait connection.close()")
+    heard = bob.run("await hearing")
+    assert len(heard) == len(set(heard)) <= 500
+    assert set(heard) <= set(range(500))
+    assert len(heard) > 250  # nothing else is on this line
+
+
+def test_candidates_may_follow_the_descriptions(ada, bob):
+    offer = ada.run(OFFER.replace("create_offer()", "create_offer(gathered=False)"), options={})
+    ours = ada.run("[each async for each in connection.candidates()]")
+    assert ours
+    answer = bob.run(ANSWER.replace("(offer)", "(offer, gathered=False)"), offer=offer, options={})
+    theirs = bob.run(
+        """
+        for each in ours:
+            await connection.add_candidate(each)
+        [each async for each in connection.candidates()]
+        """,
+        ours=ours,
+    )
+    source = """
+        await connection.set_remote_description(answer)
+        for each in theirs:
+            await connection.add_candidate(each)
+        await channel.send("hello")
+    """
+    ada.run(source, answer=answer, theirs=theirs)
+    assert bob.run("(await (await connection.channel(10)).recv(10))") == "hello"
+    bob.run("""
+        import asyncio, builtins
+        async def labels():
+            return [each.label async for each in connection.channels()]
+        builtins.more = asyncio.create_task(labels())
+        None
+    """)
+    ada.run("""
+        for label in ("one", "two"):
+            made = connection.create_data_channel(label)
+            await made.wait_open(timeout=10)
+            assert await made.close()  # the other side has had it
+        await connection.close()
+    """)
+    assert bob.run("await connection.close(); await more") == ["one", "two"]
+
+
+def test_messages_that_nobody_reads_close_the_channel_and_what_had_come_is_read(ada, bob):
+    meet(ada, bob, inbox_bytes=1 << 20)
+    sent = ada.run(
+        """
+        from pynet_browser.webrtc import ChannelClosed
+        sent = 0
+        try:
+            while sent < 1000:
+                await channel.send(bytes(65536))
+                sent += 1
+        except ChannelClosed:
+            pass
+        sent
+        """,
+        timeout=60,
+    )
+    assert 16 <= sent < 1000
+    count, error = bob.run("""
+        from pynet_browser.webrtc import ChannelClosedError
+        count = 0
+        try:
+            while True:
+                await channel.recv()
+                count += 1
+        except ChannelClosedError as error:
+            told = str(error)
+        [count, told]
+    """)
+    assert count == 16  # with what a message counts beside its bytes, the sixteenth is too much
+    assert "faster than they were read" in error
+
+
+def test_what_cannot_be_sent_is_refused_and_the_channel_goes_on(ada, bob):
+    meet(ada, bob)
+    told = ada.run("""
+        told = []
+        for message in (bytes(connection_max := int(connection.message_max) + 1), "ä" * connection_max,
+                        "\\ud800", 7, None):
+            try:
+                await channel.send(message)
+            except (ValueError, TypeError) as error:
+                told.append([type(error).__name__, str(error)])
+        await channel.send("still here")
+        told
+    """)
+    assert [kind for kind, _ in told] == [
+        "ValueError",
+        "ValueError",
+        "UnicodeEncodeError",
+        "TypeError",
+        "TypeError",
+    ]
+    assert told[0][1] == (
+        "the message has 262145 bytes, and the other side takes at most 262144 in one: send it in pieces"
+    )
+    assert bob.run("await channel.recv(10)") == "still here"
+    ada.run("await connection.close()")
+
+
+def test_what_makes_no_sense_is_a_value_error(ada):
+    told = ada.run("""
+        from pynet_browser.webrtc import PeerConnection
+        told = []
+        async def refused(call):
+            try:
+                await call
+            except ValueError as error:
+                told.append(str(error))
+        async def made(**options):
+            PeerConnection(**options)
+        async def channel(**options):
+            connection.create_data_channel(**options)
+        async with PeerConnection() as connection:
+            await refused(connection.create_offer())
+            await refused(connection.create_answer())
+            await refused(connection.accept("no JSON"))
+            await refused(connection.accept("{}"))
+            await refused(connection.accept('{"type": "answer", "sdp": "v=0"}'))
+            await refused(connection.add_candidate('{"candidate": "nonsense", "sdpMid": "0"}'))
+            await refused(made(ice_servers=["http://no.example"]))
+            await refused(channel(max_retransmits=1, max_packet_life_time=1))
+            await refused(channel(label="x" * 70_000))
+        try:
+            connection.create_data_channel()
+        except ConnectionError as error:
+            told.append(str(error))
+        told
+    """)
+    assert len(told) == 10
+    assert told[0] == "make a data channel first: an offer without one connects nothing"
+    assert told[-1] == "the connection was closed here"
+
+
+def test_waiting_has_a_timeout(ada, bob):
+    meet(ada, bob)
+    told = ada.run("""
+        from pynet_browser.webrtc import PeerConnection
+        told = []
+        alone = PeerConnection()
+        never = alone.create_data_channel()
+        for call in (channel.recv, connection.channel, never.wait_open):
+            try:
+                await call(timeout=0.05)
+            except TimeoutError:
+                told.append("late")
+        clean = await never.close()
+        await alone.close()
+        await connection.close()
+        [told, clean]
+    """)
+    assert told == [["late"] * 3, False]
+
+
+def test_a_worker_is_told_where_there_are_connections(open_python):
+    worker = open_python(install=False, thread="worker")
+    with pytest.raises(PageError, match="on a page's main thread only") as caught:
+        worker.run("from pynet_browser.webrtc import PeerConnection; PeerConnection()")
+    assert caught.value.type == "UnsupportedRuntimeError"
+
+
+def test_a_page_that_is_left_ends_the_channel_with_an_error(ada, bob):
+    meet(bob, ada)
+    bob.run("await channel.send('bye')")
+    bob.close()
+    told = ada.run(
+        """
+        from pynet_browser.webrtc import ChannelClosed
+        heard = [await channel.recv(10)]
+        try:
+            await channel.recv(timeout=5)
+        except ChannelClosed as error:
+            heard += [type(error).__name__, str(error)]
+        heard
+        """
+    )
+    assert told[:2] == ["bye", "ChannelClosedError"]
+    assert told[2].startswith("the channel broke, or the other side is gone")

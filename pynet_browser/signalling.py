@@ -1,14 +1,12 @@
 """What pages and the proxy agree upon about rooms in which two meet. Pure.
 
-A room is a WebSocket at ``/signal/NAME``. What one of the two says, any text, is what the other hears, as
-JSON: ``{"type": "message", "data": text}``. ``{"type": "joined"}`` tells the one who was there first that the
-other has come, and ``{"type": "left"}`` whoever stays that the other is gone. So it is for whoever is told
-``joined`` to begin.
+A room is a WebSocket at ``/signal/NAME``, which carries text. What one of the two says, any text, the other
+hears behind the word ``message`` and a blank. ``joined`` tells the one who was there first that the other has
+come, and ``left`` whoever stays that the other is gone. So it is for whoever hears ``joined`` to begin.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Literal, TypeAlias
 from urllib.parse import quote, urljoin
 
@@ -57,9 +55,8 @@ def room_url(server: str, name: str) -> str:
 
 def encode_event(event: Event) -> str:
     """What the proxy sends."""
-    kind, data = event
-    said = {"type": kind, "data": data} if kind == "message" else {"type": kind}
-    return json.dumps(said, ensure_ascii=False)
+    kind, said = event
+    return f"message {said}" if kind == "message" else kind
 
 
 def decode_event(text: str) -> Event:
@@ -68,10 +65,12 @@ def decode_event(text: str) -> Event:
     Raises:
         ValueError: it is none.
     """
-    match json.loads(text):
-        case {"type": "joined" | "left" as kind}:
-            return kind, ""
-        case {"type": "message", "data": str(data)}:
-            return "message", data
+    match text.partition(" "):
+        case "message", " ", said:
+            return "message", said
+        case "joined", "", _:
+            return "joined", ""
+        case "left", "", _:
+            return "left", ""
         case _:
             raise ValueError(f"the proxy says what is no event of a room: {text[:100]!r}")

@@ -19,6 +19,21 @@ export function hasPeerConnections() {
   return "RTCPeerConnection" in globalThis;
 }
 
+/**
+ * What the other side has said: "offer", "answer", "candidate", or nothing that makes sense. Python asks, since its own
+ * reader of JSON dies of what is nested deeply, and takes Python with it.
+ * @param {string} text
+ */
+export function kindOf(text) {
+  try {
+    const { type, sdp, candidate } = JSON.parse(text);
+    if (type === "offer" || type === "answer") return typeof sdp === "string" ? type : "";
+    return typeof candidate === "string" ? "candidate" : "";
+  } catch {
+    return "";
+  }
+}
+
 /** @param {RTCIceServer[]} iceServers @param {number} limit bytes of messages that may wait in each channel */
 export function openPeer(iceServers, limit) {
   const peer = new Peer(new RTCPeerConnection({ iceServers }), limit);

@@ -13,7 +13,7 @@ from pynet_browser.signalling import Kind, encode_event
 
 __all__ = ["STOPPED", "Bounds", "Rooms", "Seat"]
 
-UNTAKEN = 8
+UNTAKEN = 4
 """Messages of the greatest size that may wait for one who does not take them."""
 
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pynet_browser.webrtc.channel import DataChannel
 from pynet_browser.webrtc.connection import PeerConnection
 from pynet_browser.webrtc.exceptions import ChannelClosed, ChannelClosedError, ChannelClosedOK
+from pynet_browser.webrtc.meeting import meet
 
 __all__ = [
     "ChannelClosed",
@@ -12,4 +13,5 @@ __all__ = [
     "ChannelClosedOK",
     "DataChannel",
     "PeerConnection",
+    "meet",
 ]

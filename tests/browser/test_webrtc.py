@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from tests.page_python import PageError, PagePython
+from tests.servers import ProxyProcess
 
 
 @pytest.fixture(scope="module")
@@ -301,11 +305,163 @@ def test_waiting_has_a_timeout(ada, bob):
     assert told == [["late"] * 3, False]
 
 
+# ── In a room of the proxy ────────────────────────────────────────────────────────────────────────────────
+
+
+START = """
+    import asyncio, builtins
+    from pynet_browser.webrtc import meet
+    builtins.meeting = asyncio.create_task(meet(room, proxy_url=url, **options))
+    await asyncio.sleep(0)
+"""
+
+MET = "import builtins; builtins.channel = await meeting; channel.ready_state"
+
+FAILED = """
+    try:
+        await meeting
+        told = ["met"]
+    except Exception as error:
+        told = [type(error).__name__, str(error)]
+    told
+"""
+
+
+@pytest.fixture
+def start(proxy: ProxyProcess) -> Callable[..., None]:
+    """`start(page, room)` has a page begin to meet another; there, `await meeting` gives the channel."""
+
+    def begin(page: PagePython, room: str, **options: Any) -> None:
+        url = f"{proxy.url}/?token={proxy.token}"
+        page.run(START, room=room, url=url, options={"timeout": 15} | options)
+
+    return begin
+
+
+@pytest.fixture
+def ghost(proxy: ProxyProcess) -> Callable[[str], ClientConnection]:
+    """`ghost(room)` is somebody in a room who does not behave as pages do."""
+    url = proxy.ws_url.replace("/pynet", "/signal")
+    return lambda room: connect(f"{url}/{room}?token={quote(proxy.token, safe='')}")
+
+
+def test_two_pages_meet_whoever_comes_first_and_the_room_is_free_again(ada, bob, start):
+    for first, second in ((ada, bob), (bob, ada)):
+        start(first, "Küche 7/8", label="a", max_retransmits=3)
+        start(second, "Küche 7/8", label="b")
+        assert [first.run(MET), second.run(MET)] == ["open", "open"]
+        assert second.run("await channel.send('Grüße'); [channel.label, channel.max_retransmits]") == [
+            "b",
+            None,
+        ]
+        assert first.run("[await channel.recv(10), channel.label, channel.max_retransmits]") == [
+            "Grüße",
+            "a",
+            3,
+        ]
+        closed = "await channel.close(), channel.connection.connection_state"
+        assert first.run(closed) == [True, "closed"]
+        assert second.run(closed) == [True, "closed"]
+
+
+def test_pages_meet_at_the_proxy_that_is_installed(ada, proxy):
+    source = """
+        import asyncio, pynet_browser
+        from pynet_browser.webrtc import meet
+        async def say(room, number):
+            async with await meet(room, timeout=15) as channel:
+                await channel.send(f"{room} {number}")
+                return await channel.recv(timeout=10)
+        await pynet_browser.install(url, token=token)
+        try:
+            heard = await asyncio.gather(*(say(f"room {n // 2}", n % 2) for n in range(10)))
+        finally:
+            pynet_browser.uninstall()
+        sorted(heard)
+    """
+    heard = ada.run(source, url=proxy.ws_url, token=proxy.token)
+    assert heard == [f"room {number // 2} {number % 2}" for number in range(10)]
+
+
+def test_whoever_stays_in_the_room_meets_the_next_who_comes(ada, bob, start, ghost):
+    with ghost("haunted") as first:
+        start(ada, "haunted")
+        assert first.recv(10) == "joined"
+        first.send(json.dumps({"candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host", "sdpMid": "0"}))
+    with ghost("haunted") as second:
+        word, _, offer = str(second.recv(10)).partition(" ")
+        assert (word, json.loads(offer)["type"]) == ("message", "offer")
+    start(bob, "haunted")
+    assert [ada.run(MET), bob.run(MET)] == ["open", "open"]
+    assert [ada.run("await channel.close()"), bob.run("await channel.close()")] == [True, True]
+
+
+def test_a_third_is_refused_with_a_sentence(ada, start, ghost):
+    with ghost("full"), ghost("full"):
+        start(ada, "full")
+        kind, message = ada.run(FAILED)
+    assert (kind, message.partition("; ")[0]) == (
+        "ConnectionRefusedError",
+        "[Errno 14] room 'full': two are in this room",
+    )
+
+
+@pytest.mark.parametrize("said", ["nonsense", "[]", '{"type": "offer"}', "[" * 50_000])
+def test_who_talks_nonsense_ends_the_meeting_with_an_error(ada, start, ghost, said):
+    start(ada, "nonsense")
+    with ghost("nonsense") as other:
+        other.send(said)
+        kind, message = ada.run(FAILED)
+    assert (kind, "makes no sense" in message) == ("ConnectionAbortedError", True)
+
+
+def test_who_waits_in_vain_is_told_for_what(ada, start, ghost):
+    start(ada, "lonely", timeout=0.3)
+    assert ada.run(FAILED) == ["TimeoutError", "room 'lonely': nobody else came within 0.3 s"]
+    with ghost("lonely"):
+        start(ada, "lonely", timeout=0.3)
+        assert ada.run(FAILED)[1] == "room 'lonely': nobody else came within 0.3 s"
+        # Whoever was there first would have to begin.
+    start(ada, "mute", timeout=1)
+    with ghost("mute"):
+        _, message = ada.run(FAILED)
+    assert message == "room 'mute': the other side came, and no connection came about within 1 s"
+
+
+def test_a_meeting_that_is_given_up_leaves_the_room(ada, start, ghost):
+    with ghost("left") as other:
+        start(ada, "left")
+        assert other.recv(10) == "joined"
+        ada.run("meeting.cancel()")
+        assert other.recv(10) == "left"
+
+
+def test_where_nobody_can_meet_is_said(ada, start, proxy):
+    start(ada, "")
+    assert ada.run(FAILED)[1].startswith("a room's name has 1 to 64")
+    start(ada, "room", max_retransmits=1, max_packet_life_time=1)
+    assert ada.run(FAILED)[0] == "ValueError"
+    for token, kind, message in (
+        ("wrong", "ProxyUnreachableError", "print(await pynet_browser.diagnose("),
+        (proxy.token, "TimeoutError", "nobody else came"),
+    ):
+        start(ada, "room", token=token, timeout=0.1)
+        told = ada.run(FAILED)
+        assert (told[0], message in told[1]) == (kind, True)
+    told = ada.run(
+        "from pynet_browser.webrtc import meet\nmeeting = meet('room')" + FAILED.replace("\n    ", "\n")
+    )
+    assert told[0] == "ValueError"
+    assert "install(url) first, or say proxy_url" in told[1]
+
+
 def test_a_worker_is_told_where_there_are_connections(open_python):
     worker = open_python(install=False, thread="worker")
     with pytest.raises(PageError, match="on a page's main thread only") as caught:
         worker.run("from pynet_browser.webrtc import PeerConnection; PeerConnection()")
     assert caught.value.type == "UnsupportedRuntimeError"
+    with pytest.raises(PageError, match="on a page's main thread only"):
+        worker.run("from pynet_browser.webrtc import meet; await meet('room', proxy_url='ws://127.0.0.1:9/')")
 
 
 def test_a_page_that_is_left_ends_the_channel_with_an_error(ada, bob):

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
 import { Channel, MESSAGE_COST, UNSENT_MAX } from "../../js/webrtc/channel.js";
-import { INCOMING_MAX, Peer } from "../../js/webrtc/peer.js";
+import { INCOMING_MAX, Peer, kindOf } from "../../js/webrtc/peer.js";
 
 /** A data channel whose events a test makes. */
 class FakeChannel {
@@ -289,4 +289,14 @@ suite("a peer connection", () => {
     fake.sctp = { maxMessageSize: 65536 };
     assert.equal(peer.messageMax, 65536);
   });
+});
+
+test("what the other side says is told from what makes no sense, however deep that is", () => {
+  assert.equal(kindOf('{"type":"offer","sdp":"v=0"}'), "offer");
+  assert.equal(kindOf('{"sdp":"v=0","type":"answer"}'), "answer");
+  assert.equal(kindOf('{"candidate":"candidate:1","sdpMid":"0"}'), "candidate");
+  for (const text of ["", "nonsense", "null", "[]", "{}", '{"type":"offer"}', '{"type":7,"sdp":"v=0"}', "[".repeat(1e5)]) {
+    assert.equal(kindOf(text), "", text.slice(0, 20));
+  }
+  assert.equal(kindOf("[".repeat(1e5) + "]".repeat(1e5)), "");
 });

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket as host_socket
 from typing import Any
 
@@ -25,8 +24,9 @@ def enter(proxy: RunningProxy, room: str = "room", **options: Any):
 
 async def heard(socket: ClientConnection) -> str:
     """What one hears next: a message, or what has happened."""
-    event = json.loads(await asyncio.wait_for(socket.recv(), 10))
-    return str(event.get("data", event["type"]))
+    text = await asyncio.wait_for(socket.recv(), 10)
+    assert isinstance(text, str)
+    return text.removeprefix("message ")
 
 
 async def ending(socket: ClientConnection) -> tuple[int | None, str]:

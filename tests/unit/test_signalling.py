@@ -28,14 +28,12 @@ def test_a_room_is_beside_the_sessions(server, name, url):
     assert room_url(server, name) == url
 
 
-@pytest.mark.parametrize("event", [("joined", ""), ("left", ""), ("message", ""), ("message", 'Grüße "\n')])
+@pytest.mark.parametrize("event", [("joined", ""), ("left", ""), ("message", ""), ("message", "two words\n")])
 def test_events_come_back_as_they_were(event: Event):
     assert decode_event(encode_event(event)) == event
 
 
-@pytest.mark.parametrize(
-    "text", ["", "null", "[]", "{}", '{"type": "message"}', '{"type": "message", "data": 1}']
-)
+@pytest.mark.parametrize("text", ["", "joined ", "said hello", "messages", "{}"])
 def test_what_is_no_event_is_refused(text):
-    with pytest.raises(ValueError, match=r"no event of a room|Expecting value"):
+    with pytest.raises(ValueError, match="no event of a room"):
         decode_event(text)

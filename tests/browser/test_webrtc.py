@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.page_python import PageError, PagePython
-from tests.servers import ProxyProcess
+from tests.servers import ROOT, ProxyProcess
 
 
 @pytest.fixture(scope="module")
@@ -383,6 +384,30 @@ def test_pages_meet_at_the_proxy_that_is_installed(ada, proxy):
     assert heard == [f"room {number // 2} {number % 2}" for number in range(10)]
 
 
+def test_the_example_of_the_document_runs_as_it_stands(ada, bob, proxy):
+    [example] = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "webrtc.md").read_text("utf-8"), re.DOTALL
+    )
+    address = "http://127.0.0.1:8765/?token=…"
+    assert address in example
+    source = example.replace(address, f"{proxy.url}/?token={proxy.token}")
+    beside = """
+        import asyncio, builtins
+        from pyodide.code import eval_code_async
+        builtins.running = asyncio.ensure_future(eval_code_async(program, {}))
+        None
+    """
+    ada.run(beside, program=source)
+    bob.run(source)
+    ada.run("await running")
+    for page in (ada, bob):
+        page.run("import pynet_browser; pynet_browser.uninstall()")
+        assert [line.partition(": ")[2] for line in page.console[-2:]] == [
+            "hello from the other page",
+            "b'\\x00\\xff'",
+        ]
+
+
 def test_whoever_stays_in_the_room_meets_the_next_who_comes(ada, bob, start, ghost):
     with ghost("haunted") as first:
         start(ada, "haunted")
@@ -453,6 +478,19 @@ def test_where_nobody_can_meet_is_said(ada, start, proxy):
     )
     assert told[0] == "ValueError"
     assert "install(url) first, or say proxy_url" in told[1]
+
+
+def test_firefox_and_chromium_meet(ada, open_python, start):
+    fox = open_python(install=False, browser="Firefox")
+    start(fox, "zoo")
+    start(ada, "zoo")
+    assert [ada.run(MET), fox.run(MET)] == ["open", "open"]
+    fox.run("await channel.send(bytes(200_000)); await channel.send('Grüße')")
+    heard = ada.run("[len(await channel.recv(10)), await channel.recv(10)]")
+    assert heard == [200_000, "Grüße"]
+    ada.run("await channel.send('und zurück')")
+    assert fox.run("[await channel.recv(10), await channel.close()]") == ["und zurück", True]
+    assert ada.run("await channel.close()")
 
 
 def test_a_worker_is_told_where_there_are_connections(open_python):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from tests.driven import DrivenBrowser
 from tests.page_python import PageError, PagePython
 from tests.servers import ROOT, ProxyProcess
 
@@ -478,6 +479,48 @@ def test_where_nobody_can_meet_is_said(ada, start, proxy):
     )
     assert told[0] == "ValueError"
     assert "install(url) first, or say proxy_url" in told[1]
+
+
+class Tab:
+    """A page that runs its own Python."""
+
+    def __init__(self, driven: DrivenBrowser, url: str) -> None:
+        self._driven = driven
+        self.heard: list[dict[str, str]] = []
+        self._tab = driven.open(self, url)
+
+    def hear(self, line: dict[str, str]) -> None:
+        self.heard.append(line)
+
+    def evaluate(self, code: str) -> Any:
+        return self._driven.ask("evaluate", tab=self._tab, code=code, argument=None, milliseconds=20_000)
+
+    def close(self) -> None:
+        self._driven.ask("close", tab=self._tab)
+
+
+SAY = """async () => {
+    const field = document.querySelector("#say input");
+    while (field.disabled) await new Promise((resolve) => setTimeout(resolve, 10));
+    field.value = "Grüße";
+    document.querySelector("#say button").click();
+    return document.querySelector("#state").textContent;
+}"""
+
+SAID = "() => [...document.querySelectorAll('#said li')].map((item) => item.textContent)"
+
+
+def test_the_page_of_the_demo_meets_python_elsewhere(ada, driven, proxy, start):
+    tab = Tab(driven, f"{proxy.url}/demo/meet.html?token={proxy.token}#attic")
+    start(ada, "attic", timeout=30)
+    assert ada.run(MET, timeout=40) == "open"
+    ada.run("await channel.send('hello')")
+    assert tab.evaluate(SAY) == "The other page is here."
+    assert ada.run("await channel.recv(10)") == "Grüße"
+    assert tab.evaluate(SAID) == ["hello", "Grüße"]
+    assert ada.run("await channel.close()")
+    tab.close()
+    assert [line for line in tab.heard if "uncaught" in line] == []
 
 
 def test_firefox_and_chromium_meet(ada, open_python, start):

@@ -160,6 +160,13 @@ async def send_without_end(socket: ClientConnection) -> None:
         await socket.send("x" * 60_000)
 
 
+async def test_one_whose_line_is_dead_is_found_out():
+    async with running_proxy(keepalive=0.2) as proxy, enter(proxy) as ada:
+        _, writer = await silent(proxy, "room")
+        assert [await heard(ada), await heard(ada)] == ["joined", "left"]
+        writer.close()
+
+
 async def test_bytes_are_refused(proxy):
     async with enter(proxy) as ada:
         await ada.send(b"bytes")

@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.driven import DrivenBrowser
-from tests.page_python import PageError, PagePython
+from tests.page_python import PagePython
 from tests.servers import ROOT, ProxyProcess
 
 
@@ -534,15 +534,6 @@ def test_firefox_and_chromium_meet(ada, open_python, start):
     ada.run("await channel.send('und zurück')")
     assert fox.run("[await channel.recv(10), await channel.close()]") == ["und zurück", True]
     assert ada.run("await channel.close()")
-
-
-def test_a_worker_is_told_where_there_are_connections(open_python):
-    worker = open_python(install=False, thread="worker")
-    with pytest.raises(PageError, match="on a page's main thread only") as caught:
-        worker.run("from pynet_browser.webrtc import PeerConnection; PeerConnection()")
-    assert caught.value.type == "UnsupportedRuntimeError"
-    with pytest.raises(PageError, match="on a page's main thread only"):
-        worker.run("from pynet_browser.webrtc import meet; await meet('room', proxy_url='ws://127.0.0.1:9/')")
 
 
 def test_a_page_that_is_left_ends_the_channel_with_an_error(ada, bob):

@@ -22,8 +22,8 @@ export class Channel extends Inbox {
   #channel;
   #limit;
   #error = "";
-  /** Who waits to be able to send. @type {(() => void)[]} */
-  #senders = [];
+  /** Who waits for room, or for the end. @type {(() => void)[]} */
+  #waiting = [];
   /** @type {(value?: undefined) => void} */
   #closed = () => {};
   /** Settled when it has ended. @type {Promise<undefined>} */
@@ -38,7 +38,7 @@ export class Channel extends Inbox {
     this.#limit = limit;
     channel.binaryType = "arraybuffer"; // browsers differ in what it is at first
     channel.bufferedAmountLowThreshold = UNSENT_LOW;
-    channel.onopen = channel.onbufferedamountlow = () => this.#release();
+    channel.onopen = channel.onbufferedamountlow = () => this.wake();
     channel.onmessage = ({ data }) => this.#receive(typeof data === "string" ? data : new Uint8Array(data));
     channel.onerror = (event) => {
       const said = /** @type {RTCErrorEvent} */ (event).error?.message || "the browser does not say why";
@@ -80,7 +80,17 @@ export class Channel extends Inbox {
     const { readyState, bufferedAmount } = this.#channel;
     const waits = readyState === "connecting" || (readyState === "open" && bufferedAmount > UNSENT_MAX);
     if (this.ending || !waits) return Promise.resolve();
-    return new Promise((/** @type {(value?: undefined) => void} */ resolve) => this.#senders.push(resolve));
+    return this.changed();
+  }
+
+  /** Settled when there may be room, it has ended, or somebody has given up waiting. */
+  changed() {
+    return new Promise((/** @type {(value?: undefined) => void} */ resolve) => this.#waiting.push(resolve));
+  }
+
+  wake() {
+    super.wake();
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   /** What was sent goes out first, and what has come can still be taken. */
@@ -96,7 +106,6 @@ export class Channel extends Inbox {
     error = this.#error || error;
     this.end({ code: 0, reason: "", clean: !error, error });
     this.#closed();
-    this.#release();
   }
 
   /** @param {Data} data */
@@ -106,9 +115,5 @@ export class Channel extends Inbox {
     if (this.size + this.available * MESSAGE_COST <= this.#limit) return;
     this.close();
     this.finish(`messages came faster than they were read, and more than ${this.#limit} bytes of them waited`);
-  }
-
-  #release() {
-    for (const resolve of this.#senders.splice(0)) resolve();
   }
 }

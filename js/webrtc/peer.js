@@ -72,15 +72,15 @@ export class Peer {
     this.#limit = limit;
     connection.onicecandidate = ({ candidate }) => {
       if (candidate?.candidate) this.#candidates.push(JSON.stringify(candidate)); // empty: a generation's end
-      this.#wake();
+      this.wake();
     };
-    connection.onicegatheringstatechange = () => this.#wake();
+    connection.onicegatheringstatechange = () => this.wake();
     connection.ondatachannel = ({ channel }) => this.#arrived(channel);
     connection.onconnectionstatechange = () => {
       const { connectionState } = connection;
       this.#wasConnected ||= connectionState === "connected";
       if (connectionState === "failed") this.#end(this.#wasConnected ? LOST : NO_WAY);
-      this.#wake();
+      this.wake();
     };
   }
 
@@ -149,7 +149,7 @@ export class Peer {
   /** At once: what was not sent yet is lost. */
   close() {
     this.#end(CLOSED_HERE);
-    this.#wake();
+    this.wake();
   }
 
   /** @param {RTCDataChannel} opened by the other side */
@@ -159,7 +159,7 @@ export class Peer {
       return;
     }
     this.#incoming.push(this.#keep(opened));
-    this.#wake();
+    this.wake();
   }
 
   /** @param {RTCDataChannel} opened */
@@ -179,7 +179,8 @@ export class Peer {
     this.#ended();
   }
 
-  #wake() {
+  /** Let those who wait look again; also where one of them has given up, so that he is forgotten. */
+  wake() {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

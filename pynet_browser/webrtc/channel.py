@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 from pynet_browser.http.waiting import settled
@@ -87,7 +87,7 @@ class DataChannel:
         """
         async with asyncio.timeout(timeout):
             while self.ready_state == "connecting":
-                await settled(self._js.room())
+                await self._wait(self._js.room())
         if self.ready_state != "open":
             raise self._ending()
 
@@ -108,7 +108,7 @@ class DataChannel:
             return
         async with self._turn:
             while not self._give(data):
-                await settled(self._js.room())
+                await self._wait(self._js.room())
 
     async def recv(self, timeout: float | None = None) -> str | bytes:
         """The next message.
@@ -125,7 +125,7 @@ class DataChannel:
             return data
         async with asyncio.timeout(timeout):
             while (data := self._take()) is None:
-                await settled(self._js.ready())
+                await self._wait(self._js.ready())
         return data
 
     async def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
@@ -150,7 +150,8 @@ class DataChannel:
 
     async def wait_closed(self) -> None:
         """Wait until the channel is closed."""
-        await settled(self._js.closed)
+        while not self._js.ending:
+            await self._wait(self._js.changed())
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Messages, until one side closes the channel as it should."""
@@ -168,6 +169,14 @@ class DataChannel:
 
     def __repr__(self) -> str:
         return f"<DataChannel {self.label!r} {self.ready_state}>"
+
+    async def _wait(self, promise: Awaitable[None]) -> None:
+        """Wait for the page. Whoever gives up is not kept there."""
+        try:
+            await settled(promise)
+        except asyncio.CancelledError:
+            self._js.wake()
+            raise
 
     def _give(self, data: Any) -> bool:
         """Whether a message was handed to the browser; if not, it has to wait."""

@@ -115,7 +115,7 @@ class PeerConnection:
             elif self._js.gathered or self._js.ending:
                 return
             else:
-                await settled(self._js.changed())
+                await self._change()
 
     async def add_candidate(self, candidate: str) -> None:
         """Take one of the other side's ``candidates``.
@@ -180,7 +180,7 @@ class PeerConnection:
         async with asyncio.timeout(timeout):
             while (js := self._js.takeChannel()) is None:
                 self._check_open()
-                await settled(self._js.changed())
+                await self._change()
         return DataChannel(js, self)
 
     async def channels(self) -> AsyncIterator[DataChannel]:
@@ -231,6 +231,14 @@ class PeerConnection:
 
     # ── Within ─────────────────────────────────────────────────────────────────────────────────────
 
+    async def _change(self) -> None:
+        """Wait until there is something new. Whoever gives up is not kept."""
+        try:
+            await settled(self._js.changed())
+        except asyncio.CancelledError:
+            self._js.wake()
+            raise
+
     def _check_open(self) -> None:
         if self._js.ending:
             raise ChannelClosedError(str(self._js.ending))
@@ -249,7 +257,7 @@ class PeerConnection:
                 async with asyncio.timeout(GATHER_TIMEOUT):
                     while not self._js.gathered:
                         self._check_open()
-                        await settled(self._js.changed())
+                        await self._change()
             except TimeoutError:
                 pass
         return str(self._js.description)

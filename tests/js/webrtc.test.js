@@ -121,6 +121,15 @@ suite("a data channel", () => {
     await channel.room();
   });
 
+  test("lets go whoever waits when somebody gives up, so that nobody is kept for ever", async () => {
+    const { fake, channel } = opened();
+    fake.bufferedAmount = UNSENT_MAX + 1;
+    const waiting = [channel.room(), channel.ready(), channel.changed()];
+    channel.wake();
+    await Promise.all(waiting);
+    assert.equal(channel.readyState, "open");
+  });
+
   test("ends with an error where the browser tells of one", () => {
     const { fake, channel } = opened();
     fake.onerror({ error: { message: "aborted" } });

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.driven import DrivenBrowser
 from tests.page_python import PagePython
 from tests.servers import ROOT, ProxyProcess
+from tests.webrtc_peer import echo_one
 
 
 @pytest.fixture(scope="module")
@@ -420,6 +422,21 @@ def test_whoever_stays_in_the_room_meets_the_next_who_comes(ada, bob, start, gho
     start(bob, "haunted")
     assert [ada.run(MET), bob.run(MET)] == ["open", "open"]
     assert [ada.run("await channel.close()"), bob.run("await channel.close()")] == [True, True]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_other_need_not_be_a_browser(ada, start, proxy, first):
+    url = f"{proxy.ws_url.replace('/pynet', '/signal')}/bare?token={quote(proxy.token, safe='')}"
+    with ThreadPoolExecutor() as threads:
+        if first:
+            start(ada, "bare")
+        echoed = threads.submit(echo_one, url)
+        if not first:
+            start(ada, "bare")
+        assert ada.run(MET) == "open"
+        source = "await channel.send('Grüße'); [await channel.recv(10), await channel.close()]"
+        assert ada.run(source) == ["Grüße", True]
+        assert echoed.result() == "Grüße"
 
 
 def test_a_third_is_refused_with_a_sentence(ada, start, ghost):

@@ -32,10 +32,11 @@ __all__ = ["main"]
 
 TOKEN_VARIABLE = "PYNET_TOKEN"
 BACKLOG = 1024
-FOREIGN = {
+OPTIONAL = {
     "websockify": "clients of websockify",
     "wisp": "clients of Wisp",
     "posix": "programs with Emscripten's POSIX sockets",
+    "signal": "rooms in which pages meet for WebRTC",
 }
 SHUTDOWN_TIMEOUT = 0.5
 """Seconds that requests being answered get to finish when the proxy stops. aiohttp may wait twice as long."""
@@ -122,9 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-demo", dest="demo", action="store_const", const=False, help="serve no demo page and services"
     )
-    for name, whom in FOREIGN.items():
+    for name, what in OPTIONAL.items():
         parser.add_argument(
-            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {whom}"
+            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {what}"
         )
     parser.add_argument(
         "--websockify-targets",

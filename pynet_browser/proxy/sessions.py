@@ -13,6 +13,7 @@ from pynet_browser import __version__
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Goaway, Hello, Welcome
 from pynet_browser.proxy import guard
+from pynet_browser.proxy.channels import Channels
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.policy import Policy
 from pynet_browser.proxy.resolver import Resolver
@@ -51,6 +52,7 @@ class Sessions:
         self.config = config
         self.policy = policy
         self.resolver = resolver
+        self.channels = Channels(config)
         self.sockets = 0
         """Open sockets of all sessions."""
         self.buffered = 0
@@ -140,10 +142,15 @@ class Sessions:
             session.link.replay_limit,
             int(self.config.grace * 1000),
             int(self.config.keepalive * 1000),
-            ("tls",) if self.config.tls_proxy else (),
+            self._features,
             f"pynet-browser/{__version__}",
         )
         return encode_message(0, session.link.received, [encode_frame(welcome)])
+
+    @property
+    def _features(self) -> tuple[str, ...]:
+        allowed = {"tls": self.config.tls_proxy, "webrtc": self.channels.offered}
+        return tuple(name for name, there in allowed.items() if there)
 
     def check_room(self) -> None:
         """Whether one more may come.
@@ -210,3 +217,4 @@ class Sessions:
             session.end(Goaway(0, "shutdown", "the proxy was stopped"))
         stopping = [client.stop() for client in self._clients]
         await asyncio.gather(*(session.carriage.ended() for session in sessions), *stopping)
+        await self.channels.close()

@@ -307,6 +307,9 @@ class StreamClient(Client[Endpoint]):
 
     # ── What sockets say ───────────────────────────────────────────────────────────────────────────
 
+    def datagram_channel(self, _size: int) -> None:
+        """Clients of this kind have nothing beside their WebSocket."""
+
     def send(self, frame: Frame) -> None:
         """Say what a socket says."""
         stream = self.streams.get(frame.socket)

@@ -24,7 +24,7 @@ NODE_INPUTS  := $(shell find js tests/js tests/vectors -name node_modules -prune
 LITE_STAMP   := $(VENV)/.jupyterlite
 LITE_SITE    := build/jupyterlite/jupyter-lite.json
 
-.PHONY: help demo jupyterlite test check wheel bench setup clean
+.PHONY: help demo jupyterlite test check wheel bench load setup clean
 
 help:
 	@echo "make demo         serve the demo page, with everything it needs"
@@ -33,6 +33,7 @@ help:
 	@echo "make check        lint, types and pure tests: seconds"
 	@echo "make wheel        build dist/pynet_browser-*.whl"
 	@echo "make bench        measure, side by side with its peers"
+	@echo "make load         thousands of clients of one proxy, beside its peers"
 	@echo "make clean        remove everything generated"
 
 demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
@@ -68,6 +69,9 @@ bench: setup
 	$(PYTHON) tests/machine.py chromium
 	$(PYTHON) bench/run.py $(ARGS)
 	$(PYTHON) bench/foreign.py
+
+load: $(DEV_STAMP) $(NPM_STAMP)
+	$(PYTHON) bench/load.py $(ARGS)
 
 wheel: $(WHEEL_STAMP)
 

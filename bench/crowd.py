@@ -26,6 +26,9 @@ BULK_PIECE = 256 * 1024
 SLOW_SIZE = 64 << 20
 SLOW_PIECES_PER_SECOND = 1
 BULK_TIMEOUT = 60.0
+POOL = pattern(4 << 20)
+"""What is sent and compared is cut from here: to make it anew would cost more than to send it."""
+
 TOLD = 20
 """Failures that are told in words."""
 
@@ -151,7 +154,8 @@ class Crowd:
         due = time.monotonic() + phase * pause  # not all at once
         while due < deadline:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await echo(stream, pattern(BULK_PIECE, count))
+            at = count % (len(POOL) - BULK_PIECE)
+            await echo(stream, POOL[at : at + BULK_PIECE])
             count += BULK_PIECE
             due += pause
         return "bytes", count

@@ -24,7 +24,7 @@ NODE_INPUTS  := $(shell find js tests/js tests/vectors -name node_modules -prune
 LITE_STAMP   := $(VENV)/.jupyterlite
 LITE_SITE    := build/jupyterlite/jupyter-lite.json
 
-.PHONY: help demo jupyterlite test check wheel bench load setup clean
+.PHONY: help demo jupyterlite test check wheel bench load fuzz setup clean
 
 help:
 	@echo "make demo         serve the demo page, with everything it needs"
@@ -34,6 +34,7 @@ help:
 	@echo "make wheel        build dist/pynet_browser-*.whl"
 	@echo "make bench        measure, side by side with its peers"
 	@echo "make load         thousands of clients of one proxy, beside its peers"
+	@echo "make fuzz         a million mutated messages for every decoder (ARGS=--seed=N repeats a run)"
 	@echo "make clean        remove everything generated"
 
 demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
@@ -69,6 +70,9 @@ bench: setup
 	$(PYTHON) tests/machine.py chromium
 	$(PYTHON) bench/run.py $(ARGS)
 	$(PYTHON) bench/foreign.py
+
+fuzz: $(DEV_STAMP) $(NPM_STAMP)
+	$(PYTHON) -m tests.fuzz $(ARGS)
 
 load: $(DEV_STAMP) $(NPM_STAMP)
 	$(PYTHON) bench/load.py $(ARGS)

@@ -24,7 +24,7 @@ NODE_INPUTS  := $(shell find js tests/js tests/vectors -name node_modules -prune
 LITE_STAMP   := $(VENV)/.jupyterlite
 LITE_SITE    := build/jupyterlite/jupyter-lite.json
 
-.PHONY: help demo jupyterlite test check wheel bench load fuzz setup clean
+.PHONY: help demo jupyterlite test check wheel bench load fuzz soak setup clean
 
 help:
 	@echo "make demo         serve the demo page, with everything it needs"
@@ -35,6 +35,7 @@ help:
 	@echo "make bench        measure, side by side with its peers"
 	@echo "make load         thousands of clients of one proxy, beside its peers"
 	@echo "make fuzz         a million mutated messages for every decoder (ARGS=--seed=N repeats a run)"
+	@echo "make soak         ten minutes of everything at once (ARGS='--minutes 60' for an hour)"
 	@echo "make clean        remove everything generated"
 
 demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
@@ -76,6 +77,10 @@ fuzz: $(DEV_STAMP) $(NPM_STAMP)
 
 load: $(DEV_STAMP) $(NPM_STAMP)
 	$(PYTHON) bench/load.py $(ARGS)
+
+soak: setup
+	$(PYTHON) tests/machine.py chromium
+	$(PYTHON) bench/soak.py $(ARGS)
 
 wheel: $(WHEEL_STAMP)
 

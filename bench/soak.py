@@ -55,7 +55,8 @@ class SoakedProxy(MeasuredProcess, ProxyProcess):
 
     def prepare(self) -> None:
         (self.directory / "soak.toml").write_text(
-            'allow = ["127.0.0.0/8:*", "[::1]:*", "localhost:*"]\ndeny = ["*:*"]\norigins = ["*"]\ngrace = 10.0\n'
+            'allow = ["127.0.0.0/8:*", "[::1]:*", "localhost:*"]\ndeny = ["*:*"]\n'
+            'origins = ["*"]\ngrace = 10.0\n'
             "[limits]\nconnects_per_second = 10000\nconnect_burst = 10000\n"
         )
 

@@ -33,7 +33,7 @@ from bench.tables import table
 from bench.tunnels import OursTunnel, Tunnel, WebsockifyTunnel, WispTunnel, exactly, ours_url
 from tests.driven import DrivenBrowser
 from tests.fuzz.mutator import mutated
-from tests.page_python import PageError, PagePython
+from tests.page_python import PageError, PagePython, PageTimeoutError
 from tests.peers import pattern
 from tests.proxy.tormentors import FOREIGN, conversation, torment, torment_as, torment_by_http, torment_relay
 from tests.relay import Relay
@@ -45,6 +45,8 @@ BLOCKING_SECONDS = 1.0
 STRANGER_PAUSE = 0.25
 POSIX_CALLS = 20
 MIB = 1 << 20
+CONSOLE = 20
+"""Lines of a page's console that are told when it is gone."""
 
 
 class SoakedProxy(MeasuredProcess, ProxyProcess):
@@ -157,13 +159,18 @@ class Soak:
         began = time.monotonic()
         host = "127.0.0.1"
         page.run("import bench.soak_page as s; s.begin(host, ports)", host=host, ports=self._ports)
-        while self.running:
-            due = time.monotonic() + SAMPLE
-            self._blocking(http_page, host)
+        try:
+            while self.running:
+                due = time.monotonic() + SAMPLE
+                self._blocking(http_page, host)
+                self._sample(page, http_page, time.monotonic() - began)
+                time.sleep(max(0.0, due - time.monotonic()))
+            page.run("import bench.soak_page as s; await s.end()", timeout=120)
             self._sample(page, http_page, time.monotonic() - began)
-            time.sleep(max(0.0, due - time.monotonic()))
-        page.run("import bench.soak_page as s; await s.end()", timeout=120)
-        self._sample(page, http_page, time.monotonic() - began)
+        except (PageError, PageTimeoutError) as error:
+            last = "\n".join([*page.console[-CONSOLE:], *page.page_errors[-CONSOLE:]])
+            self.failures.append(f"page, after {time.monotonic() - began:.0f} s: {error}\n{last}")
+            self._deadline = time.monotonic()
 
     def _blocking(self, page: PagePython, host: str) -> None:
         source = "import bench.soak_page as s; s.blocking_round(host, ports, seconds)"

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from pynet_browser import __version__
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import bracketed
-from pynet_browser.proxy.allocator import keep_freed_memory
+from pynet_browser.proxy.allocator import collect_seldom, keep_freed_memory
 from pynet_browser.proxy.config import Config, ConfigError
 from pynet_browser.proxy.machine import machine_addresses
 from pynet_browser.proxy.policy import Rule
@@ -198,6 +198,7 @@ async def _serve(config: Config) -> None:
     app[POLICY].add_built_in(deny=_own_rules(listeners))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
+    collect_seldom()
     try:
         for listener in listeners:
             await web.SockSite(runner, listener).start()

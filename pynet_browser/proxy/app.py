@@ -190,8 +190,11 @@ async def _close_rooms(app: web.Application) -> None:
 # ── Routes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _health(_request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok", "version": __version__})
+async def _health(request: web.Request) -> web.Response:
+    # For balancers 404 is "nobody new, but those who have been here" (HAProxy's disable-on-404); for probes, "no".
+    draining = request.app[SESSIONS].draining
+    status = "draining" if draining else "ok"
+    return web.json_response({"status": status, "version": __version__}, status=404 if draining else 200)
 
 
 async def _to_demo(request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ import { forC } from "./sockfs/opensocket.js";
 import { takeSignals } from "./sockfs/signals.js";
 import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
+import { hasPeerConnections, kindOf, openPeer } from "./webrtc/peer.js";
 import { detach, hasWebSockets, openCallbacks } from "./websockets/callbacks.js";
 import { openConnection } from "./websockets/connection.js";
 import { attach, share } from "./websockets/sharing.js";
@@ -25,11 +26,14 @@ import { attach, share } from "./websockets/sharing.js";
 export {
   attach,
   detach,
+  hasPeerConnections,
   hasWebSockets,
+  kindOf,
   look,
   missingParts,
   openCallbacks,
   openConnection,
+  openPeer,
   openStore,
   pageAddress,
   probe,

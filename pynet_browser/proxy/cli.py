@@ -21,7 +21,7 @@ from urllib.parse import quote
 from pynet_browser import __version__
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import bracketed
-from pynet_browser.proxy.allocator import keep_freed_memory
+from pynet_browser.proxy.allocator import collect_seldom, keep_freed_memory
 from pynet_browser.proxy.config import Config, ConfigError
 from pynet_browser.proxy.machine import machine_addresses
 from pynet_browser.proxy.policy import Rule
@@ -33,10 +33,11 @@ __all__ = ["main"]
 
 TOKEN_VARIABLE = "PYNET_TOKEN"
 BACKLOG = 1024
-FOREIGN = {
+OPTIONAL = {
     "websockify": "clients of websockify",
     "wisp": "clients of Wisp",
     "posix": "programs with Emscripten's POSIX sockets",
+    "signal": "rooms in which pages meet for WebRTC",
 }
 SHUTDOWN_TIMEOUT = 0.5
 """Seconds that requests being answered get to finish when the proxy stops. aiohttp may wait twice as long."""
@@ -138,9 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-demo", dest="demo", action="store_const", const=False, help="serve no demo page and services"
     )
-    for name, whom in FOREIGN.items():
+    for name, what in OPTIONAL.items():
         parser.add_argument(
-            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {whom}"
+            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {what}"
         )
     parser.add_argument(
         "--websockify-targets",
@@ -197,6 +198,7 @@ async def _serve(config: Config) -> None:
     app[POLICY].add_built_in(deny=_own_rules(listeners))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
+    collect_seldom()
     try:
         for listener in listeners:
             await web.SockSite(runner, listener).start()

@@ -49,6 +49,12 @@ class Limits:
         message_bytes: one message of a page.
         posix_message_bytes: one message of a program with Emscripten's POSIX sockets, which has all that it
             sends in one call in it.
+        rooms: rooms in which two pages meet.
+        room_message_bytes: one message in a room.
+        room_messages_per_second: messages of one page in a room, on average.
+        room_burst: messages of one page in a room that may come at once.
+        room_idle: seconds that a page may be in a room and say nothing.
+        room_lifetime: seconds that a page may be in a room at all.
     """
 
     sessions: int = 256
@@ -66,6 +72,12 @@ class Limits:
     peer_connections: int = 128
     message_bytes: int = MIB
     posix_message_bytes: int = 16 * MIB
+    rooms: int = 256
+    room_message_bytes: int = 64 * 1024
+    room_messages_per_second: int = 20
+    room_burst: int = 100
+    room_idle: int = 600
+    room_lifetime: int = 3600
 
     def __post_init__(self) -> None:
         _require_positive(self, [limit.name for limit in fields(self)])
@@ -95,6 +107,7 @@ class Config:
         websockify_targets: file of targets they may name: lines ``name: host:port``.
         wisp: whether to serve clients of Wisp.
         posix: whether to serve programs with Emscripten's POSIX sockets.
+        signal: whether to serve rooms in which pages meet for WebRTC.
         tls_proxy: whether pages may have TLS end here, where all that it carries can be read.
         webrtc: whether datagrams of pages may come by WebRTC; it needs aiortc.
         webrtc_addresses: where pages reach this machine by UDP; at first, where it listens.
@@ -124,6 +137,7 @@ class Config:
     websockify_targets: Path | None = None
     wisp: bool = True
     posix: bool = True
+    signal: bool = True
     tls_proxy: bool = False
     webrtc: bool = True
     webrtc_addresses: tuple[str, ...] = ()
@@ -287,6 +301,7 @@ _READERS: _Readers = {
     "websockify_targets": _targets_file,
     "wisp": _flag,
     "posix": _flag,
+    "signal": _flag,
     "tls_proxy": _flag,
     "webrtc": _flag,
     "webrtc_addresses": _addresses,

@@ -64,7 +64,8 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._clients: set[Client[Any]] = set()
         self._unauthenticated = 0
-        self._draining = False
+        self.draining = False
+        """Whether the proxy will stop, and lets no new session begin."""
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._clients)
@@ -158,7 +159,7 @@ class Sessions:
         Raises:
             GreetingError: there is no room.
         """
-        if self._draining:
+        if self.draining:
             raise GreetingError("busy", "the proxy is stopping")
         if len(self) >= self.config.limits.sessions:
             raise GreetingError(
@@ -200,7 +201,7 @@ class Sessions:
 
     def drain(self) -> None:
         """Let no new session begin, and tell every page that the proxy will stop; others cannot be told."""
-        self._draining = True
+        self.draining = True
         notice = encode_message(0, 0, [encode_frame(Goaway(0, "drain", "the proxy is about to stop"))])
         for session in self:
             session.carriage.announce(notice)

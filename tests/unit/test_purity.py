@@ -29,10 +29,13 @@ PURE_PYTHON = [
     "findings",
     "diagnosis",
     "settings",
+    "signalling",
     "proxy/compat/arrival",
     "proxy/compat/posix_calls",
     "proxy/compat/posix_errno",
     "proxy/compat/wisp_packets",
+    "proxy/limits",
+    "proxy/rooms",
     "http/redirects",
     "http/outgoing",
     "http/request",
@@ -42,6 +45,7 @@ PURE_PYTHON = [
     "tls/constants",
     "tls/hello",
     "tls/records",
+    "webrtc/exceptions",
     "websocket/exceptions",
 ]
 IMPURE_MODULES = {"socket", "asyncio", "js", "pyodide", "time", "threading", "select"}

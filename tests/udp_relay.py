@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
+from contextlib import suppress
 from typing import Self
 
 PACKET_MAX = 65536
@@ -40,9 +41,10 @@ class UdpRelay:
 
     def __exit__(self, *_: object) -> None:
         self._over = True
-        self._front.sendto(b"", self.address)  # wakes the one that waits
-        for back in self._backs.values():
-            back.sendto(b"", back.getsockname())
+        # Wake those that wait; whoever has noticed already has closed his socket.
+        for waiting in (self._front, *list(self._backs.values())):
+            with suppress(OSError):
+                waiting.sendto(b"", waiting.getsockname())
 
     def _up(self) -> None:
         while True:
@@ -70,12 +72,12 @@ class UdpRelay:
             return
         self.passed += 1
         if not self._latency:
-            through.sendto(data, where)
+            self._send(through, data, where)
             return
-        timer = threading.Timer(self._latency, self._late, [through, data, where])
+        timer = threading.Timer(self._latency, self._send, [through, data, where])
         timer.daemon = True
         timer.start()
 
-    def _late(self, through: socket.socket, data: bytes, where: tuple[str, int]) -> None:
-        if not self._over:
+    def _send(self, through: socket.socket, data: bytes, where: tuple[str, int]) -> None:
+        with suppress(OSError):  # it may be over meanwhile
             through.sendto(data, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from pynet_browser import __version__
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.assets import Assets
 from pynet_browser.proxy.config import Config
+from pynet_browser.proxy.door import own_origin
 from pynet_browser.proxy.policy import Policy, Rule
 from pynet_browser.proxy.resolver import Resolver
 from pynet_browser.proxy.services import ServiceAddresses, running_services
@@ -22,12 +24,12 @@ from pynet_browser.proxy.services import ServiceAddresses, running_services
 if TYPE_CHECKING:
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.tenants import Tenants
 
-__all__ = ["CONFIG", "POLICY", "RELAYS", "RESOLVER", "SESSIONS", "create_app", "own_origin"]
+__all__ = ["CONFIG", "POLICY", "RELAYS", "SESSIONS", "create_app"]
 
 CONFIG = web.AppKey("config", Config)
 POLICY = web.AppKey("policy", Policy)
-RESOLVER = web.AppKey("resolver", Resolver)
 SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions")
 RELAYS: web.AppKey[Relays] = web.AppKey("relays")
 ASSETS = web.AppKey("assets", Assets)
@@ -62,8 +64,8 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
         config: what it was told.
         assets: the files it serves; None looks for them in the usual places.
 
-    The parts that answer for sessions find what they need in the application, under ``CONFIG``, ``POLICY``,
-    ``RESOLVER`` and ``SESSIONS``. They call ``guard.check_origin`` themselves; the Host header was checked.
+    The parts that answer for sessions find what they need in the application, under ``CONFIG``, ``POLICY``
+    and ``SESSIONS``. They let their clients in by ``sessions.door``; the Host header was checked.
 
     Serve it with ``access_log=None``: aiohttp's own log has whole URLs, the token among them.
     """
@@ -72,20 +74,21 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     from pynet_browser.proxy.compat import posix, websockify, wisp
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.tenants import Tenants
 
     app = web.Application(middlewares=[_log_access, _check_host])
     policy = Policy(config.allow, config.deny, config.listen, public=config.public, own_port=config.port)
     resolver = Resolver(policy, timeout=config.connect_timeout, at_once=config.limits.resolves)
     app[CONFIG] = config
     app[POLICY] = policy
-    app[RESOLVER] = resolver
-    app[SESSIONS] = Sessions(config, policy, resolver)
+    app[SESSIONS] = Sessions(config, Tenants(config, policy, resolver))
     app[ASSETS] = assets or Assets.find(config)
     app.on_response_prepare.append(_add_headers)
+    app.cleanup_ctx.append(_watch_tokens)
     app.on_shutdown.append(_close_sessions)
     app.router.add_get("/pynet", websocket.handle)
     app.router.add_post("/pynet/http", http.handle)
-    relays = app[RELAYS] = Relays(resolver, config.connect_timeout)
+    relays = app[RELAYS] = Relays(app[SESSIONS])
     app.router.add_post("/pynet/fetch", relays.handle)
     app.on_cleanup.append(lambda _: relays.close())
     if config.websockify:
@@ -110,11 +113,6 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     return app
 
 
-def own_origin(request: web.Request) -> str:
-    """The origin that this request's page has when the proxy itself served it."""
-    return f"{request.scheme}://{request.host}"
-
-
 # ── For every request ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -130,14 +128,14 @@ async def _log_access(request: web.Request, handler: Handler) -> web.StreamRespo
         status = error.status
         raise
     finally:
-        path = _without_token(request.rel_url.raw_path, request.app[CONFIG].token)[:200]
+        path = _without_token(request.rel_url.raw_path, request.app[SESSIONS].tenants)[:200]
         seconds = time.monotonic() - start
         access_log.info("%s %s %s %d %.3fs", request.remote, request.method, path, status, seconds)
     return response
 
 
-def _without_token(path: str, token: str | None) -> str:
-    return "/".join("…" if token and unquote(part) == token else part for part in path.split("/"))
+def _without_token(path: str, tenants: Tenants) -> str:
+    return "/".join("…" if tenants.knows(unquote(part)) else part for part in path.split("/"))
 
 
 @web.middleware
@@ -156,7 +154,9 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers.setdefault(name, value)
     origin = request.headers.get("Origin")
     # Pages that may use the proxy may also read what it serves, such as the wheel, and nobody else may.
-    if origin and guard.check_origin(origin, own_origin(request), request.app[CONFIG]) is None:
+    origins = request.app[SESSIONS].tenants.origins
+    wanted = request.app[CONFIG].wants_token
+    if origin and guard.check_origin(origin, own_origin(request), origins, wants_token=wanted) is None:
         response.headers.setdefault("Access-Control-Allow-Origin", origin)
     response.headers.add("Vary", "Origin")
 
@@ -170,6 +170,12 @@ async def _run_services(app: web.Application) -> AsyncIterator[None]:
         allow = [Rule.parse(f"{host}:{port}") for host, port in addresses.values()]
         app[POLICY].add_built_in(allow=allow)
         yield
+
+
+async def _watch_tokens(app: web.Application) -> AsyncIterator[None]:
+    watching = asyncio.create_task(app[SESSIONS].tenants.watch())
+    yield
+    watching.cancel()
 
 
 async def _close_sessions(app: web.Application) -> None:

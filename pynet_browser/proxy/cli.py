@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         keep_freed_memory()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config))
+            runner.run(_serve(config, lambda: Config.load(arguments, file)))
     except StartError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:  # where the loop cannot handle signals itself
@@ -99,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_const",
         const=True,
         help="let every page of an allowed origin in; only when listening on this machine alone",
+    )
+    parser.add_argument(
+        "--tokens",
+        metavar="FILE",
+        help="TOML file of named tokens, each with rules, limits and an end of its own; read anew at SIGHUP",
     )
     _add_list(parser, "--origin", "URL", "origins", "pages that may connect beside the proxy's own")
     _add_list(parser, "--hostname", "NAME", "hostnames", "names under which the proxy is reached")
@@ -149,8 +154,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, load: Callable[[], Config]) -> None:
     """Serves until the process is told to stop.
+
+    Args:
+        config: what it was told.
+        load: reads that anew.
 
     Raises:
         StartError: The proxy cannot start.
@@ -159,6 +168,7 @@ async def _serve(config: Config) -> None:
         from aiohttp import web
 
         from pynet_browser.proxy.app import POLICY, SESSIONS, create_app
+        from pynet_browser.proxy.reloading import reload_on_hangup
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pynet_browser"):
             raise
@@ -184,6 +194,7 @@ async def _serve(config: Config) -> None:
     try:
         for listener in listeners:
             await web.SockSite(runner, listener).start()
+        reload_on_hangup(app[SESSIONS].tenants, load)
         _announce(config)
         await stop.wait()
         await _drain(app[SESSIONS], config.drain, hurry)
@@ -271,6 +282,10 @@ def _announce(config: Config) -> None:
     where = f"{host}:{config.port}"
     query = f"?token={quote(config.token, safe='')}" if config.token is not None else ""
     token = f", token={json.dumps(config.token)}" if config.token is not None else ""
+    if config.token is None and config.wants_token:
+        token = ', token="…"'
     print(f"The proxy is running. Open\n\n    http://{where}/{query}\n")
     print(f'or, in Python in a page:\n\n    await pynet_browser.install("ws://{where}/pynet"{token})\n')
+    if config.tokens is not None:
+        print(f"It knows {len(config.tokens)} named tokens; SIGHUP has it read them anew.\n")
     print("Ctrl-C stops it.", flush=True)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from pynet_browser.errors import ProtocolError
 from pynet_browser.fields import Address
 from pynet_browser.frames import Associate, Bind, Frame, Listen, Option
+from pynet_browser.proxy.brake import Brake
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.policy import Policy
 from pynet_browser.window import Budget
@@ -92,16 +93,22 @@ class EndpointOwner(Protocol):
         budget: what the windows of its sockets may grow by.
         busy: seconds that half a window takes at most where it holds the client back.
         peer_window: credit that the client grants each new socket.
+        receiving, sending: hold back bytes from hosts, and to them; None where nothing does.
     """
 
     name: str
-    policy: Policy
     scratch: memoryview
     sent_datagrams: Pace
     heard_datagrams: Pace
     budget: Budget
     busy: float
     peer_window: int
+    receiving: Brake | None
+    sending: Brake | None
+
+    @property
+    def policy(self) -> Policy:
+        """What it may reach, and where it may listen."""
 
     @property
     def room(self) -> int:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import abc
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from pynet_browser.proxy.limits import Pace
+from pynet_browser.proxy.brake import Brake
+from pynet_browser.proxy.limits import Pace, Paces
+from pynet_browser.proxy.policy import Policy
+from pynet_browser.proxy.resolver import Resolver
 
 if TYPE_CHECKING:
+    from pynet_browser.proxy.door import Visitor
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["Owned", "Owner"]
 
@@ -37,25 +42,59 @@ class Owner(abc.ABC, Generic[S]):
 
     Attributes:
         name: what it is called in logs.
-        policy: what it may reach, and where it may listen.
+        visitor: where it was last seen to come from.
+        tenant: whose token it has shown.
         scratch: where sockets read into; what is read is taken out before another reads.
         connects: how fast it may connect.
         sent_datagrams, heard_datagrams: how fast they may go, each way.
+        receiving, sending: hold back bytes from hosts, and to them; None where nothing does.
     """
 
-    def __init__(self, name: str, sessions: Sessions) -> None:
+    receiving: Brake | None
+    sending: Brake | None
+
+    def __init__(self, name: str, sessions: Sessions, tenant: Tenant, visitor: Visitor) -> None:
         self.name = name
-        self.policy = sessions.policy
+        self.visitor = visitor
+        self.tenant = tenant
         self.scratch = sessions.scratch
         self._sessions = sessions
         self._sockets: dict[int, S] = {}
-        self._paused: set[S] = set()
+        self._paused: dict[S, None] = {}  # in the order in which they came
         self._held = 0  # what came from the client and hosts have not taken
         self._accounted = 0
         limits = sessions.config.limits
-        self.connects = Pace(limits.connects_per_second, limits.connect_burst)
+        self._own_connects = Pace(limits.connects_per_second, limits.connect_burst)
+        self._own_receiving = Pace.of(limits.bytes_per_second, limits.bytes_burst)
+        self._own_sending = Pace.of(limits.bytes_per_second, limits.bytes_burst)
+        self.bounds_changed()
         self.sent_datagrams = Pace(limits.datagrams_per_second, limits.datagram_burst)
         self.heard_datagrams = Pace(limits.datagrams_per_second, limits.datagram_burst)
+
+    # ── What holds for it ──────────────────────────────────────────────────────────────────────────
+
+    @property
+    def policy(self) -> Policy:
+        """What it may reach, and where it may listen."""
+        return self.tenant.policy
+
+    @property
+    def resolver(self) -> Resolver:
+        """Looks names up for it."""
+        return self.tenant.resolver
+
+    def bounds_changed(self) -> None:
+        """How fast it may do things is another."""
+        tenant, everybody = self.tenant, self._sessions.everybody
+        self.connects = Paces(self._own_connects, tenant.connects, everybody.connects)
+        received = Paces(self._own_receiving, tenant.receiving, everybody.receiving)
+        sent = Paces(self._own_sending, tenant.sending, everybody.sending)
+        self.receiving = Brake(received) if received else None
+        self.sending = Brake(sent) if sent else None
+
+    @abc.abstractmethod
+    def dismiss(self, reason: str) -> None:
+        """Its token is valid no more: end, and say why."""
 
     # ── How much ───────────────────────────────────────────────────────────────────────────────────
 
@@ -89,7 +128,9 @@ class Owner(abc.ABC, Generic[S]):
 
     def pause(self, socket: S) -> None:
         """Tell ``socket`` when there is room again."""
-        self._paused.add(socket)
+        self._paused[socket] = None
+        if self.receiving is not None:
+            self.receiving.wait(self._try_again)
 
     def hold(self, size: int) -> bool:
         """Somebody does not take data as fast as it comes; false if no more may be held."""
@@ -113,13 +154,22 @@ class Owner(abc.ABC, Generic[S]):
         if change:
             self._sessions.account(change)
 
+    def _try_again(self) -> None:
+        """Bytes may come again, unless others were faster."""
+        brake = self.receiving
+        owes = brake is not None and not brake.within(1)
+        if self._paused and brake is not None and owes:
+            brake.wait(self._try_again)
+        else:
+            self._room_changed()
+
     def _room_changed(self) -> None:
         if self._paused and self.room > 0:
             self.go_on()
 
     def go_on(self) -> None:
         """Let the sockets that wait for room try again."""
-        sockets, self._paused = self._paused, set()
+        sockets, self._paused = self._paused, {}
         for socket in sockets:
             socket.go_on()
 
@@ -133,12 +183,14 @@ class Owner(abc.ABC, Generic[S]):
         """There is one socket more; nothing has said that there must not be."""
         self._sockets[socket.id] = socket
         self._sessions.sockets += 1
+        self.tenant.sockets += 1
 
     def forget(self, socket: S) -> None:
         """A socket is closed."""
         if self._sockets.pop(socket.id, None):
             self._sessions.sockets -= 1
-        self._paused.discard(socket)
+            self.tenant.sockets -= 1
+        self._paused.pop(socket, None)
 
     @property
     def refusal(self) -> tuple[str, str] | None:
@@ -148,6 +200,9 @@ class Owner(abc.ABC, Generic[S]):
             return "EMFILE", self._too_many(len(self._sockets), "sockets_per_session")
         if self._sessions.sockets >= limits.sockets:
             return "ENFILE", self._too_many(self._sessions.sockets, "sockets")
+        tenant = self.tenant
+        if tenant.limits.sockets is not None and tenant.sockets >= tenant.limits.sockets:
+            return "ENFILE", tenant.too_many("sockets", tenant.sockets)
         return None
 
     @staticmethod

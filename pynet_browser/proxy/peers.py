@@ -43,7 +43,10 @@ class PeersOwner(Protocol):
     """What is asked of whom the socket belongs to."""
 
     name: str
-    policy: Policy
+
+    @property
+    def policy(self) -> Policy:
+        """What may be reached, and where pages may listen."""
 
     def hold(self, size: int) -> bool:
         """More is remembered; false if no more may be held."""

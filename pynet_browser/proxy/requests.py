@@ -22,7 +22,7 @@ from pynet_browser.frames import (
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError
 from pynet_browser.proxy.endpoint import Request, host_error, reason
-from pynet_browser.proxy.resolver import DialError, Resolver
+from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.secured import TlsSocket
 
 if TYPE_CHECKING:
@@ -42,13 +42,11 @@ class Requests:
 
     Args:
         session: whose they are.
-        resolver: looks names up.
         limit: how many may wait for an answer.
     """
 
-    def __init__(self, session: Session, resolver: Resolver, limit: int) -> None:
+    def __init__(self, session: Session, limit: int) -> None:
         self._session = session
-        self._resolver = resolver
         self._limit = limit
         self._waiting: set[asyncio.Task[None]] = set()
         self._last: dict[int, asyncio.Task[None]] = {}  # of those that wait about one socket
@@ -111,14 +109,14 @@ class Requests:
 
     async def _resolved(self, frame: Resolve | Reverse) -> Frame:
         if isinstance(frame, Reverse):
-            host, service = await self._resolver.reverse(
+            host, service = await self._session.resolver.reverse(
                 frame.address.host, frame.address.port, datagram=bool(frame.datagram)
             )
             return Reversed(frame.socket, host, service)
-        port = await self._resolver.service_port(frame.service) if frame.service else 0
+        port = await self._session.resolver.service_port(frame.service) if frame.service else 0
         if not frame.host:
             return Resolved(frame.socket, port, "", ())
-        found = await self._resolver.resolve(frame.host, frame.family)
+        found = await self._session.resolver.resolve(frame.host, frame.family)
         return Resolved(frame.socket, port, found.canonical, _addresses(found.addresses, port))
 
     # ── Sockets ────────────────────────────────────────────────────────────────────────────────────
@@ -171,8 +169,8 @@ class Requests:
         socket = self._session.socket(request.target)
         family = socket.family if socket else 0
         if isinstance(request, Associate):
-            return await self._resolver.destination("udp", request.host, request.port, family)
-        return (await self._resolver.resolve(request.host, family)).addresses[0]
+            return await self._session.resolver.destination("udp", request.host, request.port, family)
+        return (await self._session.resolver.resolve(request.host, family)).addresses[0]
 
 
 def _addresses(hosts: Sequence[str], port: int) -> tuple[Address, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import errno
 import os
 import re
@@ -77,6 +78,12 @@ class Resolver:
         self._policy = policy
         self._timeout = timeout
         self._turns = asyncio.Semaphore(at_once)
+
+    def under(self, policy: Policy) -> Resolver:
+        """One that asks another policy; look-ups of both count together."""
+        other = copy.copy(self)
+        other._policy = policy
+        return other
 
     async def resolve(self, host: str, family: int = 0) -> Resolution:
         """Looks a name up.

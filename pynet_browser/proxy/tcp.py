@@ -27,6 +27,7 @@ from pynet_browser.frames import (
     Shutdown,
     Window,
 )
+from pynet_browser.proxy.brake import Brake
 from pynet_browser.proxy.endpoint import (
     Endpoint,
     EndpointOwner,
@@ -249,9 +250,10 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
             raise ProtocolError(f"data for socket {self.id} after its end")
         if self._state == "closed":
             return
-        if self._stuck:
+        if self._stuck or self._session.sending is not None:
             self._waiting += frame.data
             self._hold(size)
+            self._send_on()
         # The frame is a view: the transport would keep the whole message for the sake of one byte not sent.
         elif self._write(bytes(frame.data)):
             self._consumed(size)
@@ -294,16 +296,42 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The host has caught up, or has just accepted."""
         self._stuck = False
+        self._send_on()
+
+    def _send_on(self) -> None:
+        """Send what waits and may go now, and then what was to follow it."""
+        if self._stuck or self._state == "closed":
+            return
+        waited = bool(self._waiting)
         left = self._write_waiting()
         gone, self._held = self._held - left, left
         if gone:
             self._session.released(gone)
             self._consumed(gone)
+        if waited and self._state in ("page_done", "done", "closing"):
+            self._linger()
+            self._finish_sending()
 
     def _write_waiting(self) -> int:
-        """Give all that waits to the transport; tells how much of that has not gone out."""
+        """Give to the transport what waits and may go; tells how much has not gone out."""
+        brake = self._session.sending
+        if brake is not None:
+            return self._write_within(brake)
         waiting, self._waiting = self._waiting, bytearray()
         return len(waiting) if waiting and not self._write(waiting) else 0
+
+    def _write_within(self, brake: Brake) -> int:
+        while self._waiting and not self._stuck:
+            size = brake.within(len(self._waiting))
+            if not size:
+                brake.wait(self._send_on)
+                break
+            piece = bytes(self._waiting[:size])
+            del self._waiting[:size]
+            brake.spend(size)
+            if not self._write(piece):
+                return size + len(self._waiting)
+        return len(self._waiting)
 
     def _consumed(self, size: int) -> None:
         credit = self._incoming.consumed(size, self._held, time.monotonic(), self._session.busy)
@@ -324,6 +352,15 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     def _end(self) -> None:
         self._turn("page_ended")
         self._write_waiting()
+        self._finish_sending()
+
+    def _finish_sending(self) -> None:
+        """The page has ended its half, or let go: so does this, once all that it sent has gone."""
+        if self._waiting:
+            return
+        if self._state == "closing":
+            self._transport.close()
+            return
         with contextlib.suppress(OSError):  # reset by the host; connection_lost is about to tell
             self._transport.write_eof()
         self._finish()
@@ -336,7 +373,13 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         else:
             self._turn("page_closed")
             self._write_waiting()
-            self._transport.close()
+            self._linger()
+            self._finish_sending()
+
+    def _linger(self) -> None:
+        if self._state == "closing":
+            if self._lingering:
+                self._lingering.cancel()
             self._lingering = asyncio.get_running_loop().call_later(LINGER, self.abort)
 
     def _reset_by_page(self, _frame: Reset) -> None:
@@ -450,7 +493,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def _finish(self) -> None:
         """Both directions have ended: the connection has nothing more to do."""
-        if self._state == "done":
+        if self._state == "done" and not self._waiting:
             self._transport.close()
 
     def _gone(self, code: str, message: str = "") -> None:

@@ -142,9 +142,13 @@ class DatagramSocket(Endpoint):
     # ── Datagrams ──────────────────────────────────────────────────────────────────────────────────
 
     def _send(self, frame: Datagram) -> None:
-        if not self._session.sent_datagrams.allows(time.monotonic()):
+        brake = self._session.sending
+        too_much = brake is not None and not brake.within(1)
+        if too_much or not self._session.sent_datagrams.allows(time.monotonic()):
             self._drop()
             return
+        if brake is not None:
+            brake.spend(len(frame.data))
         try:
             if len(frame.data) > DATAGRAM_MAX:
                 raise host_error(errno.EMSGSIZE)
@@ -202,6 +206,8 @@ class DatagramSocket(Endpoint):
         if size > DATAGRAM_MAX or session.room <= 0 or not session.heard_datagrams.allows(time.monotonic()):
             self._drop()
             return
+        if session.receiving is not None:
+            session.receiving.spend(size)
         self._tell_dropped()
         session.send(Datagram(self.id, source.address, session.scratch[:size]))
 

@@ -10,12 +10,11 @@ from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Frame, Goaway, Hello, Refused
-from pynet_browser.proxy import guard
-from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
+from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.carriage import Ending
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
+from pynet_browser.proxy.door import GreetingError, Visitor
 from pynet_browser.proxy.session import Session
-from pynet_browser.proxy.sessions import GreetingError
 from pynet_browser.wire import MESSAGE_HEADER, MessageReader, encode_frame, encode_message, frames_of
 
 __all__ = ["SUBPROTOCOL", "handle"]
@@ -47,14 +46,13 @@ async def handle(request: web.Request) -> web.StreamResponse:
         max_msg_size=config.limits.message_bytes + MESSAGE_HEADER.size + 1,
     )
     await socket.prepare(request)
+    visitor = Visitor.of(request)
     carrier = WebSocketCarrier(socket, request.transport, config.limits.message_bytes)
     try:
-        refusal = guard.check_origin(request.headers.get("Origin"), own_origin(request), config)
-        if refusal:
-            raise GreetingError(refusal.code, refusal.message)
+        sessions.door.check_origin(visitor)
         with sessions.unauthenticated():
             hello = await carrier.greeted(config.auth_timeout)
-            session = sessions.admit(hello)
+            session = sessions.admit(hello, visitor)
         session.carriage.attach(carrier, sessions.welcome(session))
     except GreetingError as error:
         await carrier.end("refused", error.message, Refused(0, error.code, error.message))

@@ -56,6 +56,7 @@ from pynet_browser.proxy.policy import Decision
 from pynet_browser.proxy.policy import Protocol as Transport
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.tcp import READ_MAX
+from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["PosixClient", "add_routes"]
 
@@ -97,10 +98,10 @@ def add_routes(app: web.Application) -> None:
 
 async def _handle(request: web.Request) -> web.StreamResponse:
     offers = admission.offers_of(request.headers.getall("Sec-WebSocket-Protocol", ()))
-    admission.check(request, admission.given_token(request, offers))
+    tenant = admission.check(request, admission.given_token(request, offers))
     limit = request.app[CONFIG].limits.posix_message_bytes
     channel = await Channel.accept(request, offers.choose("binary"), limit)
-    await PosixClient(request, channel).run()
+    await PosixClient(request, channel, tenant).run()
     return channel.socket
 
 
@@ -114,8 +115,8 @@ class PosixClient(Client[PosixSocket]):
     KIND = "posix"
     piece = READ_MAX
 
-    def __init__(self, request: web.Request, channel: Channel) -> None:
-        super().__init__(request, channel)
+    def __init__(self, request: web.Request, channel: Channel, tenant: Tenant) -> None:
+        super().__init__(request, channel, tenant)
         self._limits = request.app[CONFIG].limits
         self._newest = 0
         self._calls: set[asyncio.Task[None]] = set()
@@ -188,6 +189,8 @@ class PosixClient(Client[PosixSocket]):
         """Wait until an answer may be made that is large."""
         while self.room <= 0 and not self._stopping:
             self._room_made.clear()
+            if self.receiving is not None:
+                self.receiving.wait(self._room_made.set)
             await self._room_made.wait()
 
     def _sent(self, about: int, size: int) -> None:

@@ -161,7 +161,12 @@ class PosixSocket:
         scratch = self._client.scratch
 
         def receive() -> memoryview:
-            return scratch[: self.host.recv_into(scratch[:size], 0, _host_flags(flags)) if size else 0]
+            brake = self._client.receiving
+            most = size if brake is None or not size else max(1, brake.within(size))
+            came = self.host.recv_into(scratch[:most], 0, _host_flags(flags)) if size else 0
+            if brake is not None and not flags & PEEK:
+                brake.spend(came)
+            return scratch[:came]
 
         return await self._until_read(receive, deadline)
 
@@ -195,6 +200,8 @@ class PosixSocket:
         while True:
             data, source = await self._until_read(receive, deadline)
             if source and (peek or self._client.heard_datagrams.allows(time.monotonic())):
+                if self._client.receiving is not None and not peek:
+                    self._client.receiving.spend(len(data))
                 return data[:size], source.name
 
     async def accept(self) -> tuple[socket.socket, tuple[Any, ...]]:
@@ -233,7 +240,7 @@ class PosixSocket:
         async with self.sending:
             while not self._closed:
                 try:
-                    sent += self.host.send(data[sent:], _host_flags(flags & OOB))
+                    sent += await self._send_some(data[sent:], _host_flags(flags & OOB), deadline)
                     if sent == len(data) or deadline == 0:
                         return sent
                     await self.writable(deadline)
@@ -248,6 +255,16 @@ class PosixSocket:
                     raise
         raise host_error(errno.EBADF)
 
+    async def _send_some(self, data: memoryview, flags: int, deadline: float | None) -> int:
+        brake = self._client.sending
+        if brake is None:
+            return self.host.send(data, flags)
+        if deadline == 0 and not brake.within(1):
+            raise BlockingIOError
+        size = self.host.send(data[: await brake.pause(len(data))], flags)
+        brake.spend(size)
+        return size
+
     def send_datagram(self, data: memoryview, peer: Peer | None) -> int:
         """Send a datagram; one that is too much is dropped, as on its way.
 
@@ -259,7 +276,11 @@ class PosixSocket:
             raise host_error(errno.EDESTADDRREQ)
         if len(data) > DATAGRAM_MAX:
             raise host_error(errno.EMSGSIZE)
-        if self._client.sent_datagrams.allows(time.monotonic()):
+        brake = self._client.sending
+        too_much = brake is not None and not brake.within(1)
+        if not too_much and self._client.sent_datagrams.allows(time.monotonic()):
+            if brake is not None:
+                brake.spend(len(data))
             with contextlib.suppress(BlockingIOError):
                 if peer is self.peers.associate:
                     self.host.send(data)

@@ -34,6 +34,7 @@ from pynet_browser.proxy.endpoint import Endpoint, reason
 from pynet_browser.proxy.policy import Protocol
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.proxy.tenants import Tenant
 from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import WINDOW_INITIAL, Budget, busy_within
 
@@ -239,8 +240,8 @@ class StreamClient(Client[Endpoint]):
         streams: those that have not ended, by the ids of their sockets.
     """
 
-    def __init__(self, request: web.Request, channel: Channel) -> None:
-        super().__init__(request, channel)
+    def __init__(self, request: web.Request, channel: Channel, tenant: Tenant) -> None:
+        super().__init__(request, channel, tenant)
         self.budget = Budget(0)
         self.busy = busy_within(0)
         self.peer_window = DOWN_WINDOW
@@ -330,6 +331,8 @@ class StreamClient(Client[Endpoint]):
         """Send bytes of a socket; they are copied."""
         if stream := self.streams.get(socket):
             self.channel.push(self.pack(stream, data), socket, len(data))
+            if self.receiving is not None:
+                self.receiving.spend(len(data))
             self._account()
 
     def _sent(self, about: int, size: int) -> None:

@@ -16,7 +16,7 @@ from pynet_browser import __version__
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.assets import Assets
 from pynet_browser.proxy.config import Config
-from pynet_browser.proxy.door import own_origin
+from pynet_browser.proxy.door import GreetingError, Visitor, own_origin
 from pynet_browser.proxy.policy import Policy, Rule
 from pynet_browser.proxy.resolver import Resolver
 from pynet_browser.proxy.services import ServiceAddresses, running_services
@@ -98,6 +98,8 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     if config.posix:
         posix.add_routes(app)
     app.router.add_get("/healthz", _health)
+    if config.metrics != "off":
+        _add_metrics(app)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)
     if demo := app[ASSETS].demo:
@@ -142,6 +144,8 @@ def _without_token(path: str, tenants: Tenants) -> str:
 async def _check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
     refusal = guard.check_host(request.headers.get("Host"), request.app[CONFIG])
     if refusal is not None:
+        door = request.app[SESSIONS].door
+        door.refused(GreetingError(refusal.code, refusal.message), Visitor.of(request))
         raise web.HTTPMisdirectedRequest(text=refusal.message)
     return await handler(request)
 
@@ -152,7 +156,7 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.content_type = media_type
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    origin = request.headers.get("Origin")
+    origin = request.headers.get("Origin") if request.path != "/metrics" else None
     # Pages that may use the proxy may also read what it serves, such as the wheel, and nobody else may.
     origins = request.app[SESSIONS].tenants.origins
     wanted = request.app[CONFIG].wants_token
@@ -170,6 +174,20 @@ async def _run_services(app: web.Application) -> AsyncIterator[None]:
         allow = [Rule.parse(f"{host}:{port}") for host, port in addresses.values()]
         app[POLICY].add_built_in(allow=allow)
         yield
+
+
+def _add_metrics(app: web.Application) -> None:
+    from pynet_browser.proxy.metrics import Metrics
+
+    metrics = Metrics(app[CONFIG], app[SESSIONS])
+
+    async def sample(_app: web.Application) -> AsyncIterator[None]:
+        metrics.lag.start()
+        yield
+        metrics.lag.stop()
+
+    app.cleanup_ctx.append(sample)
+    app.router.add_get("/metrics", metrics.handle)
 
 
 async def _watch_tokens(app: web.Application) -> AsyncIterator[None]:

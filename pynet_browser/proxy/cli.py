@@ -7,22 +7,21 @@ import asyncio
 import contextlib
 import errno
 import json
-import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import quote
 
 from pynet_browser import __version__
-from pynet_browser.proxy import addresses
+from pynet_browser.proxy import addresses, logs
 from pynet_browser.proxy.addresses import bracketed
 from pynet_browser.proxy.allocator import keep_freed_memory
-from pynet_browser.proxy.config import Config, ConfigError
+from pynet_browser.proxy.config import Config, ConfigError, MetricsAccess
+from pynet_browser.proxy.logs import LogFormat
 from pynet_browser.proxy.policy import Rule
 
 if TYPE_CHECKING:
@@ -57,15 +56,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = _parser()
     arguments = vars(parser.parse_args(argv))
     del arguments["command"]
-    file, verbose = arguments.pop("config"), arguments.pop("verbose")
+    file, verbose, form = (arguments.pop(name) for name in ("config", "verbose", "log_format"))
     if not arguments["no_token"] and arguments["token"] is None:
         arguments["token"] = os.environ.get(TOKEN_VARIABLE)
     try:
         config = Config.load(arguments, file)
     except ConfigError as error:
         parser.error(str(error))
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("pynet_browser").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    logs.configure(form, verbose=verbose)
     try:
         keep_freed_memory()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -136,6 +134,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="targets for /websockify?token=NAME: lines name: host:port",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=get_args(LogFormat),
+        help="write a line for every decision: key=value (text), or JSON",
+    )
+    parser.add_argument(
+        "--metrics",
+        choices=get_args(MetricsAccess),
+        help="who may read /metrics: with a token (default), programs on this machine, everybody, nobody",
+    )
+    parser.add_argument("--metrics-token", metavar="TOKEN", help="what opens /metrics, and nothing else")
     parser.add_argument("--verbose", action="store_true", help="log requests and connections")
     return parser
 

@@ -16,7 +16,7 @@ from pynet_browser.proxy.policy import Rule
 from pynet_browser.proxy.tokens import Token, digest_of, parse_tokens
 from pynet_browser.proxy.values import ConfigError, Readers, require_positive
 
-__all__ = ["Config", "ConfigError", "Limits"]
+__all__ = ["Config", "ConfigError", "Limits", "MetricsAccess"]
 
 MIB = 1 << 20
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Self
 
 from aiohttp import web
 
 from pynet_browser.proxy import guard
+from pynet_browser.proxy.audit import Audit, Voice
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.guard import Refusal
 from pynet_browser.proxy.tenants import Tenant, Tenants
@@ -60,11 +62,18 @@ class Door:
     Args:
         config: says whether there are tokens at all.
         tenants: know them.
+        audit: is told of whoever is refused.
+
+    Attributes:
+        refusals: how many were, by the code of ``GreetingError``.
     """
 
-    def __init__(self, config: Config, tenants: Tenants) -> None:
+    def __init__(self, config: Config, tenants: Tenants, audit: Audit) -> None:
+        self.refusals: Counter[str] = Counter()
         self._config = config
         self._tenants = tenants
+        self._audit = audit
+        self._voice = Voice()
 
     def check_origin(self, visitor: Visitor) -> None:
         """Refuse pages that no token lets in: before a token is asked for.
@@ -73,7 +82,7 @@ class Door:
             GreetingError: this is one.
         """
         wanted, origins = self._config.wants_token, self._tenants.origins
-        self._check(guard.check_origin(visitor.origin, visitor.own, origins, wants_token=wanted))
+        self._check(visitor, guard.check_origin(visitor.origin, visitor.own, origins, wants_token=wanted))
 
     def admit(self, token: str, visitor: Visitor) -> Tenant:
         """Whose token a visitor has shown.
@@ -83,7 +92,7 @@ class Door:
         """
         found = self._tenants.find(token)
         if isinstance(found, Refusal):
-            raise GreetingError(found.code, found.message)
+            raise self.refused(GreetingError(found.code, found.message), visitor)
         self._check_origin_of(found, visitor)
         return found
 
@@ -94,8 +103,25 @@ class Door:
             where = f"tokens.{tenant.name}.origins"
             message = f"the token {tenant.name!r} is not for pages from {visitor.origin} ({where})"
             refusal = Refusal(refusal.code, message)
-        self._check(refusal)
+        self._check(visitor, refusal, tenant)
 
-    def _check(self, refusal: Refusal | None) -> None:
+    def _check(self, visitor: Visitor, refusal: Refusal | None, tenant: Tenant | None = None) -> None:
         if refusal:
-            raise GreetingError(refusal.code, refusal.message)
+            raise self.refused(GreetingError(refusal.code, refusal.message), visitor, tenant)
+
+    def refused(self, error: GreetingError, visitor: Visitor, tenant: Tenant | None = None) -> GreetingError:
+        """Somebody is not let in; ``tenant`` if his token is known."""
+        self.refusals[error.code] += 1
+        stranger = _Stranger(visitor, self._voice, tenant.name if tenant else "")
+        self._audit.decided(stranger, "admit", "refused", reason=error.code, message=error.message)
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Stranger:
+    """Whoever is refused, for the log: all of them share what may be written of them."""
+
+    visitor: Visitor
+    voice: Voice
+    token: str
+    name: str = ""

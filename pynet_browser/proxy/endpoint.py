@@ -7,7 +7,9 @@ import asyncio
 import errno
 import os
 import socket as host_socket
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pynet_browser.errors import ProtocolError
@@ -16,12 +18,14 @@ from pynet_browser.frames import Associate, Bind, Frame, Listen, Option
 from pynet_browser.proxy.brake import Brake
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.policy import Policy
+from pynet_browser.proxy.resolver import DialError
 from pynet_browser.window import Budget
 
 __all__ = [
     "Endpoint",
     "EndpointOwner",
     "Request",
+    "Traffic",
     "host_error",
     "open_socket",
     "reason",
@@ -38,21 +42,56 @@ ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 """On Linux ENOTSUP is the same number, and its name is not one that a page would look for."""
 
 
+@dataclass(slots=True)
+class Traffic:
+    """Bytes from hosts, bytes to hosts, and datagrams that were dropped on either way."""
+
+    received: int = 0
+    sent: int = 0
+    dropped: int = 0
+
+    def add(self, other: Traffic) -> None:
+        """The same of another socket."""
+        self.received += other.received
+        self.sent += other.sent
+        self.dropped += other.dropped
+
+
 class Endpoint(abc.ABC):
     """One socket of a page on the proxy's host.
 
     Attributes:
         id: its number in the session.
         family: 4 or 6; 0 if it may still be either.
+        kind: ``"tcp"``, ``"tls"``, ``"udp"`` or ``"listener"``.
+        traffic: what has moved.
+        where: what the page calls the other end, or where it listens.
+        since: since when it stands; None while it does not.
+        ended: errno's name of what ended it; empty if nothing was wrong.
     """
 
     NOUN: ClassVar[str]
+    kind: str
     _HANDLERS: ClassVar[Mapping[type[Frame], Callable[[Any, Any], None]]]
 
     def __init__(self, session: EndpointOwner, id_: int, family: int) -> None:
         self.id = id_
         self.family = family
+        self.traffic = Traffic()
+        self.where = ""
+        self.since: float | None = None
+        self.ended = ""
         self._session = session
+
+    @property
+    @abc.abstractmethod
+    def state(self) -> str:
+        """What it is doing, in one of few words."""
+
+    def stands(self, where: str) -> None:
+        """It can be used from now on."""
+        self.where = where
+        self.since = time.monotonic()
 
     def receive(self, frame: Frame) -> None:
         """Do what the page asks.
@@ -96,7 +135,6 @@ class EndpointOwner(Protocol):
         receiving, sending: hold back bytes from hosts, and to them; None where nothing does.
     """
 
-    name: str
     scratch: memoryview
     sent_datagrams: Pace
     heard_datagrams: Pace
@@ -119,6 +157,15 @@ class EndpointOwner(Protocol):
 
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""
+
+    def decided(self, event: str, decision: str, **fields: str | float) -> None:
+        """The log is to have it."""
+
+    def failed(self, event: str, error: DialError, **fields: str | float) -> None:
+        """It came to nothing; the log is to have it."""
+
+    def refused(self, event: str, rule: str, **fields: str | float) -> None:
+        """A rule or a limit refuses; the log is to have it."""
 
     def hold(self, size: int) -> bool:
         """A host does not take data as fast as it comes; false if no more may be held."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import abc
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from pynet_browser.proxy.audit import Voice
 from pynet_browser.proxy.brake import Brake
+from pynet_browser.proxy.endpoint import Traffic
 from pynet_browser.proxy.limits import Pace, Paces
 from pynet_browser.proxy.policy import Policy
-from pynet_browser.proxy.resolver import Resolver
+from pynet_browser.proxy.resolver import DialError, Resolver
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.door import Visitor
@@ -23,9 +27,19 @@ class Owned(Protocol):
 
     Attributes:
         id: its number.
+        kind, traffic, where, since, ended: see ``Endpoint``.
     """
 
     id: int
+    kind: str
+    traffic: Traffic
+    where: str
+    since: float | None
+    ended: str
+
+    @property
+    def state(self) -> str:
+        """What it is doing, in one of few words."""
 
     def go_on(self) -> None:
         """There is room again."""
@@ -44,6 +58,8 @@ class Owner(abc.ABC, Generic[S]):
         name: what it is called in logs.
         visitor: where it was last seen to come from.
         tenant: whose token it has shown.
+        voice: how much may be written of it.
+        since: since when it exists.
         scratch: where sockets read into; what is read is taken out before another reads.
         connects: how fast it may connect.
         sent_datagrams, heard_datagrams: how fast they may go, each way.
@@ -57,6 +73,8 @@ class Owner(abc.ABC, Generic[S]):
         self.name = name
         self.visitor = visitor
         self.tenant = tenant
+        self.voice = Voice()
+        self.since = time.monotonic()
         self.scratch = sessions.scratch
         self._sessions = sessions
         self._sockets: dict[int, S] = {}
@@ -95,6 +113,29 @@ class Owner(abc.ABC, Generic[S]):
     @abc.abstractmethod
     def dismiss(self, reason: str) -> None:
         """Its token is valid no more: end, and say why."""
+
+    # ── What is told of it ─────────────────────────────────────────────────────────────────────────
+
+    @property
+    def token(self) -> str:
+        """The name of its token."""
+        return self.tenant.name
+
+    def decided(self, event: str, decision: str, **fields: str | float) -> None:
+        """The log is to have it."""
+        self._sessions.audit.decided(self, event, decision, **fields)
+
+    def refused(self, event: str, rule: str, **fields: str | float) -> None:
+        """A rule or a limit refuses; the log is to have it."""
+        self._sessions.audit.refused(self, event, rule, **fields)
+
+    def failed(self, event: str, error: DialError, **fields: str | float) -> None:
+        """Something came to nothing, by a rule, a limit or the network."""
+        fields |= {"reason": error.code, "message": error.message}
+        if error.rule:
+            self.refused(event, error.rule, **fields)
+        else:
+            self.decided(event, "failed", **fields)
 
     # ── How much ───────────────────────────────────────────────────────────────────────────────────
 
@@ -190,21 +231,41 @@ class Owner(abc.ABC, Generic[S]):
         if self._sockets.pop(socket.id, None):
             self._sessions.sockets -= 1
             self.tenant.sockets -= 1
+            self._sessions.moved(self.tenant, socket.kind).add(socket.traffic)
+            self._tell_end(socket)
         self._paused.pop(socket, None)
 
+    def _tell_end(self, socket: S) -> None:
+        if socket.since is not None:
+            self.decided(
+                "close",
+                "done",
+                protocol=socket.kind,
+                target=socket.where,
+                reason=socket.ended,
+                bytes_received=socket.traffic.received,
+                bytes_sent=socket.traffic.sent,
+                seconds=round(time.monotonic() - socket.since, 3),
+            )
+
+    def __iter__(self) -> Iterator[S]:
+        """Its sockets."""
+        return iter(self._sockets.values())
+
     @property
-    def refusal(self) -> tuple[str, str] | None:
-        """Why there may be no more sockets now: an errno's name and a sentence."""
+    def refusal(self) -> DialError | None:
+        """Why there may be no more sockets now."""
         limits = self._sessions.config.limits
         if len(self._sockets) >= limits.sockets_per_session:
-            return "EMFILE", self._too_many(len(self._sockets), "sockets_per_session")
+            return self._too_many("EMFILE", len(self._sockets), "sockets_per_session")
         if self._sessions.sockets >= limits.sockets:
-            return "ENFILE", self._too_many(self._sessions.sockets, "sockets")
+            return self._too_many("ENFILE", self._sessions.sockets, "sockets")
         tenant = self.tenant
         if tenant.limits.sockets is not None and tenant.sockets >= tenant.limits.sockets:
-            return "ENFILE", tenant.too_many("sockets", tenant.sockets)
+            return DialError("ENFILE", tenant.too_many("sockets", tenant.sockets), "tokens.limits.sockets")
         return None
 
     @staticmethod
-    def _too_many(count: int, limit: str) -> str:
-        return f"{count} sockets are open, the most that the proxy allows (limits.{limit})"
+    def _too_many(code: str, count: int, limit: str) -> DialError:
+        message = f"{count} sockets are open, the most that the proxy allows (limits.{limit})"
+        return DialError(code, message, f"limits.{limit}")

@@ -29,6 +29,7 @@ Networks are possible, names are not. Nothing is denied by rule, so that order a
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import ipaddress
 import re
@@ -40,7 +41,7 @@ from typing import Literal, TypeAlias
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError, IPAddress, IPNetwork, bracketed
 
-__all__ = ["ANY_PORT", "Decision", "Policy", "Protocol", "Rule", "RuleError"]
+__all__ = ["ANY_PORT", "Decision", "ForbiddenError", "Policy", "Protocol", "Rule", "RuleError"]
 
 Protocol: TypeAlias = Literal["tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
@@ -183,6 +184,20 @@ class Decision:
     allowed: bool
     rule: str
     reason: str
+
+
+class ForbiddenError(PermissionError):
+    """What the policy does not allow.
+
+    Attributes:
+        rule: text of the rule that refuses; ``"listen"`` where none allows to listen.
+        message: a sentence that says what to change.
+    """
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(errno.EACCES, decision.reason)
+        self.rule = decision.rule or "listen"
+        self.message = decision.reason
 
 
 @dataclass(frozen=True, slots=True)

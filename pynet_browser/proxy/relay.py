@@ -24,8 +24,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Failed, Frame, Goaway, Hello, Refused, Relay, Request, Response
 from pynet_browser.proxy import addresses
+from pynet_browser.proxy.audit import Voice
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, first_frames
 from pynet_browser.proxy.door import GreetingError, Visitor
+from pynet_browser.proxy.endpoint import Traffic
 from pynet_browser.proxy.limits import Paces
 from pynet_browser.proxy.policy import Policy
 from pynet_browser.proxy.resolver import DialError, Resolver
@@ -82,16 +84,40 @@ class Errand:
         receiving, sending: how fast it may move bytes from the server, and to it.
         connects: how fast requests may follow one another.
         dismissed: why the page must not go on.
+        method, target: of the request, without what may be secret in it.
+        traffic: bytes of bodies from the server, and to it.
+        since: since when it is under way.
+        status: what the server has answered; 0 while it has not.
+        error: why there is no answer.
     """
 
-    def __init__(self, request: web.Request, tenant: Tenant, everybody: Everybody) -> None:
+    name = ""
+
+    def __init__(self, request: web.Request, tenant: Tenant, everybody: Everybody, asked: Request) -> None:
         self._request = request
         self.tenant = tenant
+        self.visitor = Visitor.of(request)
+        self.method = asked.method
+        self.target = _without_secrets(asked.url)
+        self.traffic = Traffic()
+        self.since = time.monotonic()
+        self.status = 0
+        self.error: DialError | None = None
         self.receiving = Paces(tenant.receiving, everybody.receiving)
         self.sending = Paces(tenant.sending, everybody.sending)
         self.connects = Paces(tenant.connects, everybody.connects)
         self.asking: asyncio.Task[aiohttp.ClientResponse] | None = None
         self.dismissed = ""
+
+    @property
+    def token(self) -> str:
+        """The name of its token."""
+        return self.tenant.name
+
+    @property
+    def voice(self) -> Voice:
+        """Requests are no part of a session: those with one token share it."""
+        return self.tenant.voice
 
     def dismiss(self, reason: str) -> None:
         """Its token is valid no more: fail, or break off."""
@@ -158,10 +184,11 @@ class Relays:
         except GreetingError as error:
             return _only(403, Refused(0, error.code, error.message))
         except ProtocolError as error:
+            self._sessions.door.refused(GreetingError("greeting", str(error)), Visitor.of(request))
             return _only(400, Goaway(0, "protocol", str(error)))
         except (ConnectionError, web.RequestPayloadError):
             return web.Response(status=400)
-        errand = Errand(request, tenant, self._sessions.everybody)
+        errand = Errand(request, tenant, self._sessions.everybody, asked)
         connections = await self._connections_of(tenant)
         self.under_way += 1
         connections.users += 1
@@ -172,6 +199,28 @@ class Relays:
             self.under_way -= 1
             connections.users -= 1
             tenant.errands.discard(errand)
+            self._tell_of(errand)
+
+    def _tell_of(self, errand: Errand) -> None:
+        carried = self._sessions.carried["relay"]
+        carried.received += errand.traffic.sent
+        carried.sent += errand.traffic.received
+        self._sessions.moved(errand.tenant, "relay").add(errand.traffic)
+        fields: dict[str, str | float] = {
+            "method": errand.method,
+            "target": errand.target,
+            "bytes_received": errand.traffic.received,
+            "bytes_sent": errand.traffic.sent,
+            "seconds": round(time.monotonic() - errand.since, 3),
+        }
+        audit, error = self._sessions.audit, errand.error
+        if errand.status:
+            audit.decided(errand, "fetch", "allowed", status=errand.status, **fields)
+        elif error and error.rule:
+            audit.refused(errand, "fetch", error.rule, reason=error.code, **fields)
+        else:
+            reason = "token" if errand.dismissed else error.code if error else "left"
+            audit.decided(errand, "fetch", "failed", reason=reason, **fields)
 
     async def _connections_of(self, tenant: Tenant) -> Connections:
         """Those that may be used again; the others are closed as soon as nobody uses them."""
@@ -198,14 +247,15 @@ class Relays:
         sessions, visitor = self._sessions, Visitor.of(request)
         config = sessions.config
         sessions.door.check_origin(visitor)
-        with sessions.unauthenticated():
+        with sessions.unauthenticated(visitor):
             match await first_frames(request.content, GREETING_MAX, config.auth_timeout):
                 case [Hello() as hello, Relay()]:
                     tenant = sessions.authenticate(hello, visitor)
                 case _:
                     raise ProtocolError("the first message is no greeting")
         if self.under_way >= AT_ONCE_MAX:
-            raise GreetingError("busy", f"{AT_ONCE_MAX} requests are under way; try again")
+            error = GreetingError("busy", f"{AT_ONCE_MAX} requests are under way; try again")
+            raise sessions.door.refused(error, visitor, tenant)
         match await first_frames(request.content, config.limits.message_bytes, config.auth_timeout):
             case [Request() as asked]:
                 return tenant, asked
@@ -227,7 +277,8 @@ class Relays:
                 return _only(200, Failed(0, "EACCES", errand.dismissed))
             answer = asking.result()
         except (DialError, aiohttp.ClientError, OSError, ValueError) as error:
-            return _only(200, Failed(0, *_reason(error, asked.url)))
+            errand.error = _reason(error, asked.url)
+            return _only(200, Failed(0, errand.error.code, errand.error.message))
         finally:
             if not asking.done():
                 asking.cancel()
@@ -256,13 +307,14 @@ class Relays:
             headers.append(("Content-Length", str(asked.size)))
         patience = min(asked.timeout / 1000 or IDLE_TIMEOUT, IDLE_TIMEOUT)
         if (delay := errand.connects.delay(time.monotonic())) >= self._connect_timeout:
-            raise DialError("ETIMEDOUT", "pages ask too often (connects_per_second)")
+            message = "pages ask too often (connects_per_second)"
+            raise DialError("ETIMEDOUT", message, "limits.connects_per_second")
         await asyncio.sleep(delay)
         return await connections.client.request(
             asked.method,
             asked.url,
             headers=headers,
-            data=_pieces(request, asked.size, errand.sending) if asked.size else None,
+            data=_pieces(request, asked.size, errand) if asked.size else None,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout, sock_read=patience),
             skip_auto_headers=("Content-Type", "User-Agent"),
@@ -272,6 +324,7 @@ class Relays:
         self, request: web.Request, answer: aiohttp.ClientResponse, errand: Errand
     ) -> web.StreamResponse:
         """Pass on an answer; where it breaks off, so does that to the page."""
+        errand.status = answer.status
         response = web.StreamResponse(headers={"Cache-Control": "no-store, no-transform"})
         response.content_type = "text/plain"
         pairs = [str(text, "latin-1") for pair in answer.raw_headers for text in pair]
@@ -282,6 +335,7 @@ class Relays:
             async for piece in answer.content.iter_any():
                 await _keep_pace(errand.receiving, len(piece))
                 await response.write(piece)
+                errand.traffic.received += len(piece)
             await response.write_eof()
         except (aiohttp.ClientError, OSError):
             if request.transport:
@@ -322,21 +376,35 @@ async def _keep_pace(paces: Paces, size: int) -> None:
     paces.spend(size, time.monotonic())
 
 
-async def _pieces(request: web.Request, size: int, paces: Paces) -> AsyncIterator[bytes]:
+async def _pieces(request: web.Request, size: int, errand: Errand) -> AsyncIterator[bytes]:
     """The body that is to be passed on, as it comes."""
     while size:
         piece = (await request.content.readany())[:size]
         if not piece:
             raise ConnectionResetError(errno.ECONNRESET, "the request's body ends early")
         size -= len(piece)
-        await _keep_pace(paces, len(piece))
+        await _keep_pace(errand.sending, len(piece))
+        errand.traffic.sent += len(piece)
         yield piece
 
 
-def _reason(error: Exception, url: str) -> tuple[str, str]:
+def _without_secrets(url: str) -> str:
+    """An address without user, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    except ValueError:
+        return ""
+
+
+def _reason(error: Exception, url: str) -> DialError:
     """The errno's name and a sentence."""
     if isinstance(error, DialError):
-        return error.code, error.message
+        return error
+    return DialError(*_reason_of(error, url))
+
+
+def _reason_of(error: Exception, url: str) -> tuple[str, str]:
     if isinstance(error, TimeoutError):
         return "ETIMEDOUT", f"{url} did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError | aiohttp.ClientSSLError):

@@ -22,6 +22,7 @@ from pynet_browser.frames import (
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError
 from pynet_browser.proxy.endpoint import Request, host_error, reason
+from pynet_browser.proxy.policy import ForbiddenError
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.secured import TlsSocket
 
@@ -90,7 +91,9 @@ class Requests:
     def _may_wait(self, frame: Frame, refusal: str) -> bool:
         if len(self._waiting) < self._limit:
             return True
-        self._session.send(Failed(frame.socket, refusal, "too many names are being resolved for this page"))
+        message = "too many names are being resolved for this page"
+        self._session.refused("resolve", "limits.resolves_per_session", message=message)
+        self._session.send(Failed(frame.socket, refusal, message))
         return False
 
     def _start(self, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -105,6 +108,9 @@ class Requests:
         try:
             self._session.send(await self._resolved(frame))
         except DialError as error:
+            if error.rule:
+                host = frame.host if isinstance(frame, Resolve) else frame.address.host
+                self._session.failed("resolve", error, target=host)
             self._session.send(Failed(frame.socket, error.code, error.message))
 
     async def _resolved(self, frame: Resolve | Reverse) -> Frame:
@@ -131,6 +137,8 @@ class Requests:
                 address = await self._look_up(request)
             self._session.send(self._done(request, address))
         except DialError as error:
+            if error.rule:
+                self._session.failed("connect", error, **_target(request))
             self._session.send(Failed(request.socket, error.code, error.message))
         finally:
             if self._last.get(request.target) is asyncio.current_task():
@@ -147,6 +155,9 @@ class Requests:
                 raise host_error(errno.EAFNOSUPPORT)
             return socket.answer(request, address)
         except OSError as error:
+            if isinstance(error, ForbiddenError):
+                event = "connect" if isinstance(request, Associate) else "listen"
+                self._session.refused(event, error.rule, message=error.message, **_target(request))
             return Failed(request.socket, *reason(error))
 
     def _known_address(self, request: Request) -> str | None:
@@ -171,6 +182,13 @@ class Requests:
         if isinstance(request, Associate):
             return await self._session.resolver.destination("udp", request.host, request.port, family)
         return (await self._session.resolver.resolve(request.host, family)).addresses[0]
+
+
+def _target(request: Request) -> dict[str, str]:
+    """What a request is about, for the log."""
+    if not isinstance(request, Bind | Associate):
+        return {}
+    return {"target": f"{request.host}:{request.port}"}
 
 
 def _addresses(hosts: Sequence[str], port: int) -> tuple[Address, ...]:

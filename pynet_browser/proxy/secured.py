@@ -95,6 +95,7 @@ class TlsSocket(HostSocket):
             raise ConnectionResetError
         answer = described(asked.socket, connection)
         self._transport, self._secured = transport, True
+        self.kind = "tls"
         return answer
 
     def _begin(self) -> None:

@@ -39,6 +39,7 @@ from pynet_browser.proxy.endpoint import Endpoint, Request, reason
 from pynet_browser.proxy.listener import Listener
 from pynet_browser.proxy.owner import Owner
 from pynet_browser.proxy.requests import Requests
+from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.secured import TlsSocket
 from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import Budget, busy_within
@@ -94,6 +95,8 @@ class Session(Owner[Endpoint]):
         self.carriage.end(goodbye)
         for socket in list(self._sockets.values()):
             socket.abort()
+        code = {"reason": goodbye.code, "message": goodbye.message} if goodbye else {}
+        self.decided("session", "ended", seconds=round(time.monotonic() - self.since, 3), **code)
         self._requests.cancel()
         for brake in (self.receiving, self.sending):
             if brake is not None:
@@ -212,10 +215,11 @@ class Session(Owner[Endpoint]):
             if refusal is None:
                 self.keep((DatagramSocket if frame.datagram else Listener)(self, frame))
         except OSError as error:
-            refusal = reason(error)
+            refusal = DialError(*reason(error))
         if refusal:
             self._stillborn.append(frame.socket)
-            self.send(Reset(frame.socket, *refusal))
+            self.failed("open", refusal)
+            self.send(Reset(frame.socket, refusal.code, refusal.message))
 
     def _connect(self, frame: Connect) -> None:
         opened = self._sockets.get(frame.socket)
@@ -226,7 +230,8 @@ class Session(Owner[Endpoint]):
         elif frame.socket not in self._stillborn:  # of those the page has yet to hear
             self._claim(frame.socket)
             if refusal := self.refusal:
-                self.send(Reset(frame.socket, *refusal))
+                self.failed("connect", refusal, protocol="tcp", target=f"{frame.host}:{frame.port}")
+                self.send(Reset(frame.socket, refusal.code, refusal.message))
             else:
                 socket = TlsSocket(self, frame.socket, frame.family)
                 self.keep(socket)
@@ -255,6 +260,7 @@ class Session(Owner[Endpoint]):
             self._requests.secure(frame, min(frame.timeout / 1000 or longest, longest))
         else:
             message = "this proxy ends no TLS for pages; its operator can allow that with --tls-proxy"
+            self.refused("tls", "tls_proxy", message=message)
             self.send(Failed(frame.socket, "EACCES", message))
 
     def _unrecognized(self, frame: Unrecognized) -> None:

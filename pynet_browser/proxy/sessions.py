@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from pynet_browser import __version__
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Goaway, Hello, Welcome
+from pynet_browser.proxy.audit import Audit
 from pynet_browser.proxy.config import Config, Limits
 from pynet_browser.proxy.door import Door, GreetingError, Visitor
+from pynet_browser.proxy.endpoint import Traffic
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.session import Session
 from pynet_browser.proxy.tcp import READ_MAX
@@ -22,9 +24,13 @@ from pynet_browser.wire import VERSION, encode_frame, encode_message
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.compat.client import Client
+    from pynet_browser.proxy.owner import Owner
+    from pynet_browser.proxy.resolver import Lookups
     from pynet_browser.proxy.tenants import Tenant, Tenants
 
 __all__ = ["Everybody", "Sessions"]
+
+CARRIERS = ("websocket", "http", "stream", "relay", "websockify", "wisp", "posix")
 
 IDLE_CHECK = 0.02
 """Seconds between looks at whether all sessions are idle, while the proxy stops."""
@@ -54,7 +60,8 @@ class Sessions:
     def __init__(self, config: Config, tenants: Tenants) -> None:
         self.config = config
         self.tenants = tenants
-        self.door = Door(config, tenants)
+        self.audit = Audit()
+        self.door = Door(config, tenants, self.audit)
         self.everybody = Everybody.of(config.limits)
         self.sockets = 0
         """Open sockets of all sessions."""
@@ -66,6 +73,9 @@ class Sessions:
         """Where sockets read into, one at a time."""
         self._sessions: dict[str, Session] = {}
         self._clients: set[Client[Any]] = set()
+        self.carried = {kind: Traffic() for kind in CARRIERS}
+        """What carriers have brought from clients, and taken to them."""
+        self._moved: dict[tuple[str, str], Traffic] = {}
         self._unauthenticated = 0
         self._draining = False
 
@@ -80,6 +90,36 @@ class Sessions:
         """Whether all sessions together hold as much as they may."""
         return self.buffered >= self.config.limits.buffered_total
 
+    def moved(self, tenant: Tenant, kind: str) -> Traffic:
+        """What closed sockets of one kind have moved, of those with one token."""
+        return self._moved.setdefault((tenant.name, kind), Traffic())
+
+    def traffic(self) -> dict[tuple[str, str], Traffic]:
+        """What all sockets have moved, those that are closed too: by name of the token, and kind."""
+        found: dict[tuple[str, str], Traffic] = {}
+        for labels, traffic in self._moved.items():
+            found.setdefault(labels, Traffic()).add(traffic)
+        for owner in self.owners:
+            for socket in owner:
+                found.setdefault((owner.token, socket.kind), Traffic()).add(socket.traffic)
+        return found
+
+    @property
+    def clients(self) -> Iterable[Client[Any]]:
+        """Foreign clients."""
+        return self._clients
+
+    @property
+    def owners(self) -> Iterator[Owner[Any]]:
+        """Sessions and foreign clients."""
+        yield from self._sessions.values()
+        yield from self._clients
+
+    @property
+    def lookups(self) -> Lookups:
+        """How many names were looked up for them."""
+        return self.tenants.stranger.resolver.lookups
+
     def account(self, change: int) -> None:
         """A session holds so many bytes more, or fewer."""
         was_full = self.full
@@ -89,14 +129,15 @@ class Sessions:
                 owner.go_on()
 
     @contextlib.contextmanager
-    def unauthenticated(self) -> Iterator[None]:
+    def unauthenticated(self, visitor: Visitor) -> Iterator[None]:
         """The time in which a carrier has not shown its token.
 
         Raises:
             GreetingError: too many are at it already.
         """
         if self._unauthenticated >= self.config.limits.unauthenticated:
-            raise GreetingError("busy", "too many pages are connecting at once; try again")
+            error = GreetingError("busy", "too many pages are connecting at once (limits.unauthenticated)")
+            raise self.door.refused(error, visitor)
         self._unauthenticated += 1
         try:
             yield
@@ -110,11 +151,15 @@ class Sessions:
             GreetingError: it may not come in.
         """
         tenant = self.authenticate(hello, visitor)
-        if hello.session:
-            session = self._resumed(hello, tenant)
-            session.visitor = visitor
-        else:
-            session = self._created(hello, tenant, visitor)
+        try:
+            if hello.session:
+                session = self._resumed(hello, tenant)
+                session.visitor = visitor
+            else:
+                session = self._created(hello, tenant, visitor)
+        except GreetingError as error:
+            self.door.refused(error, visitor, tenant)
+            raise
         try:
             session.resume(hello.seen)
         except ProtocolError as error:
@@ -130,10 +175,14 @@ class Sessions:
         """
         tenant = self.door.admit(hello.token, visitor)
         if hello.version != VERSION:
-            raise GreetingError(
-                "version",
-                f"the page speaks version {hello.version} of the protocol and the proxy version {VERSION}; "
-                f"install pynet-browser {__version__} in the page, or the page's version here",
+            raise self.door.refused(
+                GreetingError(
+                    "version",
+                    f"the page speaks version {hello.version} of the protocol and the proxy version "
+                    f"{VERSION}; install pynet-browser {__version__} in the page, or the page's version here",
+                ),
+                visitor,
+                tenant,
             )
         return tenant
 
@@ -195,6 +244,7 @@ class Sessions:
         session = Session(self, tenant, visitor, hello)
         self._sessions[session.name] = session
         tenant.members.add(session)
+        session.decided("session", "allowed")
         return session
 
     def _resumed(self, hello: Hello, tenant: Tenant) -> Session:
@@ -207,6 +257,7 @@ class Sessions:
             )
         if session.tenant is not tenant:
             raise GreetingError("session", "the session was begun with another token; go on with that one")
+        session.decided("session", "resumed")
         return session
 
     def forget(self, session: Session) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import socket as host_socket
 import struct
 import time
@@ -43,8 +42,6 @@ from pynet_browser.window import ReceiveWindow, SendWindow
 
 __all__ = ["READ_MAX", "HostSocket"]
 
-log = logging.getLogger(__name__)
-
 READ_MAX = 256 * 1024
 """Most bytes read at once, and so in one data frame."""
 
@@ -77,6 +74,18 @@ TRANSITIONS: dict[str, dict[str, str]] = {
 """host_done, page_done: that side has sent its FIN; closing: the page let go, data is still going out."""
 
 
+STATES = {
+    "dialing": "connecting",
+    "open": "connected",
+    "host_done": "half_closed",
+    "page_done": "half_closed",
+    "done": "closing",
+    "closing": "closing",
+    "closed": "closing",  # the page has yet to take what came
+}
+"""What those are called by who looks from outside."""
+
+
 class HostSocket(Endpoint, asyncio.BufferedProtocol):
     """One connection of a page, made for it or accepted.
 
@@ -86,13 +95,13 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     """
 
     NOUN = "connection"
+    kind = "tcp"
 
     _transport: asyncio.Transport
 
     def __init__(self, session: EndpointOwner, id_: int, family: int) -> None:
         super().__init__(session, id_, family)
         self._target: Connect | None = None
-        self._where = ""
         self._state = "dialing"
         self._dialing: asyncio.Task[None] | None = None
         self._socket: host_socket.socket | None = None  # until a transport has it
@@ -127,14 +136,14 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         ``bound`` is the socket to connect, if there is one already; it is taken over.
         """
         self._target = target
-        self._where = f"{target.host!r} port {target.port}"
+        self.where = f"{target.host}:{target.port}"
         self._socket = bound
         self._dialing = asyncio.create_task(self._dial(target, resolver, timeout, delay))
         self._dialing.add_done_callback(self._dialed)
 
     def adopt(self, connection: host_socket.socket, peer: Address) -> None:
         """Take over a connection that the host has accepted."""
-        self._where = f"{peer.host} port {peer.port}"
+        self.where = f"{_bracketed(peer.host)}:{peer.port}"
         self._socket = connection
         self._dialing = asyncio.create_task(self._attach(connection))
         self._dialing.add_done_callback(self._dialed)
@@ -143,12 +152,14 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         try:
             await asyncio.sleep(min(delay, timeout))
             if delay >= timeout:
-                raise DialError("ETIMEDOUT", "the page connects too often (limits.connects_per_second)")
+                message = "the page connects too often (limits.connects_per_second)"
+                raise DialError("ETIMEDOUT", message, "limits.connects_per_second")
             self._socket = await resolver.dial(
                 target.host, target.port, family=self.family, timeout=timeout - delay, bound=self._socket
             )
             await self._attach(self._socket)
         except DialError as error:
+            self._session.failed("connect", error, protocol="tcp", target=self.where)
             self._gone(error.code, error.message)
         except OSError as error:
             self._gone(*reason(error))
@@ -175,6 +186,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         # The transport shall keep nothing of its own: what is not sent at once waits here, and is counted.
         self._transport.set_write_buffer_limits(high=0)
         self._turn("connected")
+        self.stands(self.where)
         for name, values in self._options.items():
             with contextlib.suppress(OSError):  # of another family than it was tried with
                 set_option(transport.get_extra_info("socket"), name, values)
@@ -191,8 +203,14 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         local, peer = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
         # A host that has reset the connection already is nobody's peer any more.
         peer = peer or ("::" if ":" in local[0] else "0.0.0.0", port)
-        log.info("session %s: connected to %s, %s port %d", self._session.name, self._where, *peer[:2])
+        address = f"{_bracketed(peer[0])}:{peer[1]}"
+        self._session.decided("connect", "allowed", protocol="tcp", target=self.where, address=address)
         self._session.send(Connected(self.id, wire_address(local), wire_address(peer)))
+
+    @property
+    def state(self) -> str:
+        """What it is doing."""
+        return STATES[self._state]
 
     # ── Options ────────────────────────────────────────────────────────────────────────────────────
 
@@ -245,6 +263,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def _data(self, frame: Data) -> None:
         size = len(frame.data)
+        self.traffic.sent += size
         self._incoming.received(size)
         if self._page_ended:
             raise ProtocolError(f"data for socket {self.id} after its end")
@@ -415,6 +434,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """The host has sent bytes."""
+        self.traffic.received += nbytes
         if self._state in ("closing", "closed"):
             return
         data = self._session.scratch[:nbytes]
@@ -498,7 +518,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def _gone(self, code: str, message: str = "") -> None:
         """The connection failed: the page learns it after the data that came before."""
-        log.info("session %s: %s: %s", self._session.name, self._where, message or code)
+        self.ended = code
         self._turn("gone")
         self._after_backlog = Reset(self.id, code, message)
         self.go_on()
@@ -524,3 +544,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         Close: _close,
         Reset: _reset_by_page,
     }
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from pynet_browser.proxy.audit import Voice
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.guard import Refusal
 from pynet_browser.proxy.limits import Pace
@@ -46,6 +47,7 @@ class Tenant:
         members: sessions and foreign clients among them.
         errands: requests under way for them.
         sockets: how many they have open.
+        voice: how much may be written of their requests.
         connects, receiving, sending: how fast they may connect, take bytes from hosts and send some.
     """
 
@@ -54,6 +56,7 @@ class Tenant:
         self.members: set[Member] = set()
         self.errands: set[Member] = set()
         self.sockets = 0
+        self.voice = Voice()
         self.expires: float | None = None
 
     def change(self, policy: Policy, resolver: Resolver, config: Config, token: Token | None = None) -> None:

@@ -50,7 +50,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
     exchange = Exchange(request, config.limits.message_bytes)
     try:
         sessions.door.check_origin(visitor)
-        with sessions.unauthenticated():
+        with sessions.unauthenticated(visitor):
             hello, purpose = await exchange.greeted(config.auth_timeout)
             if isinstance(purpose, Stream) and not hello.session:
                 raise GreetingError("session", "a stream carries a session that is there already")
@@ -62,6 +62,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
     except GreetingError as error:
         return await exchange.answer(403, [_message(Refused(0, error.code, error.message))])
     except ProtocolError as error:
+        sessions.door.refused(GreetingError("greeting", str(error)), visitor)
         return await exchange.answer(400, [_message(Goaway(0, "protocol", str(error)))])
     except (ConnectionError, web.RequestPayloadError):
         return web.Response(status=400)
@@ -86,6 +87,7 @@ class Exchange:
     def __init__(self, request: web.Request, message_max: int) -> None:
         self._request = request
         self._message_max = message_max
+        self._traffic = request.app[SESSIONS].carried["http"]
         self._awake = asyncio.Event()
         self._over = asyncio.Event()
         self._answered = False
@@ -127,6 +129,7 @@ class Exchange:
         reader = MessageReader(self._message_max)
         left = BODY_MAX + MESSAGE_HEADER.size + self._message_max
         while piece := await self._request.content.readany():
+            self._traffic.received += len(piece)
             left -= len(piece)
             if left < 0:
                 raise ProtocolError(f"the request has more than {BODY_MAX} bytes of messages")
@@ -202,6 +205,7 @@ class Exchange:
             async with asyncio.timeout(TRANSFER_TIMEOUT):
                 await response.prepare(self._request)
                 await response.write_eof()
+            self._traffic.sent += sum(map(len, messages))
             self._answered = True
         except TimeoutError:
             self._cut_off()

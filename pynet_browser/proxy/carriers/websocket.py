@@ -14,6 +14,7 @@ from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.carriage import Ending
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
 from pynet_browser.proxy.door import GreetingError, Visitor
+from pynet_browser.proxy.endpoint import Traffic
 from pynet_browser.proxy.session import Session
 from pynet_browser.wire import MESSAGE_HEADER, MessageReader, encode_frame, encode_message, frames_of
 
@@ -47,16 +48,18 @@ async def handle(request: web.Request) -> web.StreamResponse:
     )
     await socket.prepare(request)
     visitor = Visitor.of(request)
-    carrier = WebSocketCarrier(socket, request.transport, config.limits.message_bytes)
+    traffic = sessions.carried["websocket"]
+    carrier = WebSocketCarrier(socket, request.transport, config.limits.message_bytes, traffic)
     try:
         sessions.door.check_origin(visitor)
-        with sessions.unauthenticated():
+        with sessions.unauthenticated(visitor):
             hello = await carrier.greeted(config.auth_timeout)
             session = sessions.admit(hello, visitor)
         session.carriage.attach(carrier, sessions.welcome(session))
     except GreetingError as error:
         await carrier.end("refused", error.message, Refused(0, error.code, error.message))
     except ProtocolError as error:
+        sessions.door.refused(GreetingError("greeting", str(error)), visitor)
         await carrier.end("protocol", str(error))
     else:
         await carrier.run(session)
@@ -70,11 +73,17 @@ class WebSocketCarrier:
         socket: it, after its handshake.
         transport: the connection under it.
         message_max: most bytes of frames in one message.
+        traffic: what all of them have carried.
     """
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, message_max: int
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        message_max: int,
+        traffic: Traffic,
     ) -> None:
+        self._traffic = traffic
         self._socket = socket
         self._transport = transport
         self._reader = MessageReader(message_max)
@@ -154,6 +163,7 @@ class WebSocketCarrier:
                 case WSMsgType.ERROR if not isinstance(message.data, WebSocketError):
                     return  # the connection failed, and the page may come back on another
                 case WSMsgType.BINARY:
+                    self._traffic.received += len(message.data)
                     for each in self._reader.feed(message.data):
                         for answer in take_in(each, session):
                             await self._send(answer)
@@ -171,6 +181,7 @@ class WebSocketCarrier:
                 self._awake.clear()
                 for message in session.carriage.take(self):
                     await self._socket.send_bytes(message)
+                    self._traffic.sent += len(message)
 
     async def _send(self, message: bytes) -> None:
         """Send a message about the session or the carrier, not numbered."""

@@ -97,7 +97,9 @@ def check(request: web.Request, token: str | None) -> Tenant:
 
 
 def _check_room(request: web.Request, tenant: Tenant | None) -> None:
+    sessions = request.app[SESSIONS]
     try:
-        request.app[SESSIONS].check_room(tenant)
+        sessions.check_room(tenant)
     except GreetingError as error:
+        sessions.door.refused(error, Visitor.of(request), tenant)
         raise web.HTTPServiceUnavailable(text=error.message) from error

@@ -6,6 +6,7 @@ import abc
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from typing import Generic
 
@@ -65,8 +66,8 @@ class Client(Owner[S], abc.ABC, Generic[S]):
 
     async def run(self) -> None:
         """Serve the client until it is gone, and has left nothing behind."""
-        log.info("%s: has come", self.name)
         self._sessions.enter(self)
+        self.decided("session", "allowed")
         tasks = [
             asyncio.create_task(self.channel.write(self._sent)),
             asyncio.create_task(self.channel.watch()),
@@ -95,9 +96,9 @@ class Client(Owner[S], abc.ABC, Generic[S]):
                     if brake is not None:
                         brake.close()
                 self._account()
+                self.decided("session", "ended", seconds=round(time.monotonic() - self.since, 3))
                 self._sessions.leave(self)
                 self._done.set()
-                log.info("%s: is gone", self.name)
 
     @abc.abstractmethod
     async def read(self) -> None:
@@ -118,7 +119,6 @@ class Client(Owner[S], abc.ABC, Generic[S]):
 
     def dismiss(self, reason: str) -> None:
         """Its token is valid no more: end, and say why."""
-        log.info("%s: %s", self.name, reason)
         self._end(POLICY_VIOLATION, reason)
 
     def become(self, tenant: Tenant) -> None:

@@ -52,7 +52,7 @@ from pynet_browser.proxy.compat.posix_calls import (
 from pynet_browser.proxy.compat.posix_errno import EAI, ERRNO, errno_of
 from pynet_browser.proxy.compat.posix_sockets import WAITALL, PosixSocket
 from pynet_browser.proxy.endpoint import host_error, open_socket
-from pynet_browser.proxy.policy import Decision
+from pynet_browser.proxy.policy import Decision, ForbiddenError
 from pynet_browser.proxy.policy import Protocol as Transport
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.tcp import READ_MAX
@@ -82,6 +82,16 @@ KINDS = {STREAM: socket.SOCK_STREAM, DGRAM: socket.SOCK_DGRAM}
 PROTOCOLS = {STREAM: 6, DGRAM: 17}
 TRANSPORTS: dict[int, Transport] = {STREAM: "tcp", DGRAM: "udp"}
 VERSIONS = {0: 0, INET: 4, INET6: 6}
+FUNCTIONS: dict[int, str] = {
+    Function.CONNECT: "connect",
+    Function.SENDTO: "connect",
+    Function.BIND: "listen",
+    Function.LISTEN: "listen",
+    Function.SOCKET: "open",
+    Function.ACCEPT: "accept",
+}
+"""What calls are called in the log."""
+
 HOWS = {0: socket.SHUT_RD, 1: socket.SHUT_WR, SHUT_BOTH: socket.SHUT_RDWR}
 
 AI_PASSIVE, AI_CANONNAME, AI_NUMERICHOST = 0x1, 0x2, 0x4
@@ -100,7 +110,7 @@ async def _handle(request: web.Request) -> web.StreamResponse:
     offers = admission.offers_of(request.headers.getall("Sec-WebSocket-Protocol", ()))
     tenant = admission.check(request, admission.given_token(request, offers))
     limit = request.app[CONFIG].limits.posix_message_bytes
-    channel = await Channel.accept(request, offers.choose("binary"), limit)
+    channel = await Channel.accept(request, "posix", offers.choose("binary"), limit)
     await PosixClient(request, channel, tenant).run()
     return channel.socket
 
@@ -167,9 +177,11 @@ class PosixClient(Client[PosixSocket]):
         except CallError as error:
             self._reply(number, function, -1, ERRNO[error.errno])
         except DialError as error:
-            log.info("%s: %s", self.name, error)
+            self.failed(FUNCTIONS.get(function, "call"), error)
             self._reply(number, function, -1, ERRNO.get(error.code, ERRNO["EIO"]))
         except OSError as error:
+            if isinstance(error, ForbiddenError):
+                self.refused(FUNCTIONS.get(function, "call"), error.rule, message=error.message)
             self._reply(number, function, -1, errno_of(error.errno))
         except Exception:
             log.exception("%s: call %d of function %d failed", self.name, number, function)
@@ -232,7 +244,7 @@ class PosixClient(Client[PosixSocket]):
 
     def _check_number(self) -> None:
         if refusal := self.refusal:
-            raise DialError(*refusal)
+            raise refusal
 
     async def _socket(self, call: Socket) -> Result:
         kind = _kind(call)
@@ -283,18 +295,23 @@ class PosixClient(Client[PosixSocket]):
         else:
             bind(found.host, self.policy, "", 0, to_listen=True)
         found.host.listen(max(0, min(call.how, socket.SOMAXCONN)))
-        log.info("%s: listening on %s port %d", self.name, *found.host.getsockname()[:2])
+        host, port = found.host.getsockname()[:2]
+        where = found.stands(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "listener")
+        self.decided("listen", "allowed", protocol="tcp", address=where)
         return 0, b""
 
     async def _accept(self, call: Accept) -> Result:
         self._check_number()
-        host, name = await self._find(call.fd).accept()
+        listener = self._find(call.fd)
+        host, name = await listener.accept()
         try:
             self._check_number()  # others may have been made in the meantime
         except DialError:
             host.close()
             raise
         made = self._keep(host)
+        peer = made.stands(f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}")
+        self.decided("accept", "allowed", protocol="tcp", target=peer, address=listener.where)
         return made.id, with_address(_address(name), call.room) if call.room else bytes(4)
 
     async def _connect(self, call: ToAddress) -> Result:
@@ -303,7 +320,6 @@ class PosixClient(Client[PosixSocket]):
             raise host_error(errno.EAFNOSUPPORT)
         transport: Transport = "tcp" if found.stream else "udp"
         name = self._allowed(transport, address)
-        log.info("%s: connects to %s port %d", self.name, address.host, address.port)
         if found.peers:
             found.peers.connect(address.host, address.port, name)
             return 0, b""
@@ -313,6 +329,11 @@ class PosixClient(Client[PosixSocket]):
             raise host_error(errno.ETIMEDOUT)
         await asyncio.sleep(delay)
         await found.connect((address.host, address.port), longest - delay)
+        numeric = f"[{address.host}]" if ":" in address.host else address.host
+        found.stands(f"{name}:{address.port}")
+        self.decided(
+            "connect", "allowed", protocol="tcp", target=found.where, address=f"{numeric}:{address.port}"
+        )
         return 0, b""
 
     def _allowed(self, transport: Transport, address: SockAddr) -> str:
@@ -326,7 +347,7 @@ class PosixClient(Client[PosixSocket]):
                 decision: Decision = self.policy.decide(transport, name, address.host, address.port)
                 if decision.allowed:
                     return name
-        raise DialError("EACCES", decision.reason)
+        raise DialError("EACCES", decision.reason, decision.rule)
 
     async def _getsockname(self, call: Name) -> Result:
         return 0, with_address(_address(self._find(call.fd).host.getsockname()), call.room)
@@ -383,7 +404,7 @@ class PosixClient(Client[PosixSocket]):
             found = self._find_bindable(call.fd)
             decision = self.policy.decide("udp", group, group, found.host.getsockname()[1])
             if not decision.allowed:
-                raise DialError("EACCES", decision.reason)
+                raise DialError("EACCES", decision.reason, decision.rule)
         posix_options.set_option(found.host, call.level, call.name, call.value)
         return 0, b""
 
@@ -397,7 +418,8 @@ class PosixClient(Client[PosixSocket]):
         try:
             canonical, infos = await self._look_up(call)
         except DialError as error:
-            log.info("%s: %s", self.name, error)
+            if error.rule:
+                self.failed("resolve", error, target=call.node)
             return EAI.get(error.code, EAI["EAI_FAIL"]), b""
         finally:
             self._lookups -= 1

@@ -103,7 +103,9 @@ async def _serve(
 ) -> web.StreamResponse:
     if offers.protocols == ("base64",):
         raise web.HTTPBadRequest(text="base64 is no longer spoken; offer the subprotocol binary, or none")
-    channel = await Channel.accept(request, offers.choose("binary"), request.app[CONFIG].limits.message_bytes)
+    channel = await Channel.accept(
+        request, "websockify", offers.choose("binary"), request.app[CONFIG].limits.message_bytes
+    )
     await WebsockifyClient(request, channel, tenant, target).run()
     return channel.socket
 

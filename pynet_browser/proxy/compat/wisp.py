@@ -82,7 +82,7 @@ async def _handle(request: web.Request) -> web.StreamResponse:
     by_password = token is None and version == 2 and request.app[CONFIG].wants_token  # noqa: PLR2004
     tenant = admission.check_origin(request) if by_password else admission.check(request, token)
     limit = request.app[CONFIG].limits.message_bytes
-    channel = await Channel.accept(request, offers.choose(), limit + HEADER.size)
+    channel = await Channel.accept(request, "wisp", offers.choose(), limit + HEADER.size)
     await WispClient(request, channel, tenant, version, by_password=by_password).run()
     return channel.socket
 
@@ -146,7 +146,7 @@ class WispClient(StreamClient):
             offered.insert(1, (Extension.PASSWORD, b"\x01"))
         self._push(Info(*VERSION, tuple(offered)))
         try:
-            with self._sessions.unauthenticated():
+            with self._sessions.unauthenticated(self.visitor):
                 async with asyncio.timeout(self._config.auth_timeout):
                     message = await self.channel.receive()
         except GreetingError as error:

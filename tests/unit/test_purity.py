@@ -32,6 +32,7 @@ PURE_PYTHON = [
     "proxy/compat/posix_calls",
     "proxy/compat/posix_errno",
     "proxy/compat/wisp_packets",
+    "proxy/limits",
     "http/redirects",
     "http/outgoing",
     "http/request",

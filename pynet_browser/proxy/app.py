@@ -52,6 +52,9 @@ HEADERS = {
     "Cache-Control": "no-cache",  # ask again each time: the wheel may have been rebuilt
 }
 
+PARTS_MAX = 8
+"""Parts of a path that are looked at for a token; what is behind them is not logged."""
+
 access_log = logging.getLogger("pynet_browser.access")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -130,14 +133,16 @@ async def _log_access(request: web.Request, handler: Handler) -> web.StreamRespo
         status = error.status
         raise
     finally:
-        path = _without_token(request.rel_url.raw_path, request.app[SESSIONS].tenants)[:200]
-        seconds = time.monotonic() - start
-        access_log.info("%s %s %s %d %.3fs", request.remote, request.method, path, status, seconds)
+        if access_log.isEnabledFor(logging.INFO):
+            path = _without_token(request.rel_url.raw_path, request.app[SESSIONS].tenants)[:200]
+            seconds = time.monotonic() - start
+            access_log.info("%s %s %s %d %.3fs", request.remote, request.method, path, status, seconds)
     return response
 
 
 def _without_token(path: str, tenants: Tenants) -> str:
-    return "/".join("…" if tenants.knows(unquote(part)) else part for part in path.split("/"))
+    parts = path.split("/")[:PARTS_MAX]
+    return "/".join("…" if tenants.knows(unquote(part)) else part for part in parts)
 
 
 @web.middleware

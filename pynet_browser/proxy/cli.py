@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import functools
 import json
 import os
 import signal
@@ -63,11 +64,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = Config.load(arguments, file)
     except ConfigError as error:
         parser.error(str(error))
+    # Where there is nothing to read anew, a hangup ends the process, as when its terminal is closed.
+    files = file is not None or config.tokens is not None
+    load = functools.partial(Config.load, arguments, file) if files else None
     logs.configure(form, verbose=verbose)
     try:
         keep_freed_memory()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config, lambda: Config.load(arguments, file)))
+            runner.run(_serve(config, load))
     except StartError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:  # where the loop cannot handle signals itself
@@ -163,12 +167,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(config: Config, load: Callable[[], Config]) -> None:
+async def _serve(config: Config, load: Callable[[], Config] | None) -> None:
     """Serves until the process is told to stop.
 
     Args:
         config: what it was told.
-        load: reads that anew.
+        load: reads that anew at SIGHUP; None leaves that signal alone.
 
     Raises:
         StartError: The proxy cannot start.
@@ -203,7 +207,8 @@ async def _serve(config: Config, load: Callable[[], Config]) -> None:
     try:
         for listener in listeners:
             await web.SockSite(runner, listener).start()
-        reload_on_hangup(app[SESSIONS].tenants, load)
+        if load is not None:
+            reload_on_hangup(app[SESSIONS].tenants, load)
         _announce(config)
         await stop.wait()
         await _drain(app[SESSIONS], config.drain, hurry)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import errno
 import os
 import socket as host_socket
+import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,15 +28,21 @@ __all__ = [
     "EndpointOwner",
     "Request",
     "Traffic",
+    "authority",
     "host_error",
+    "leftovers",
     "open_socket",
     "reason",
+    "reset_on_close",
     "watching_loop",
     "wire_address",
 ]
 
 Request: TypeAlias = Bind | Listen | Associate | Option
 """What is asked about one socket."""
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Value of ``SO_LINGER`` with which closing a connection resets it."""
 
 FAMILIES = {4: host_socket.AF_INET, 6: host_socket.AF_INET6}
 
@@ -193,6 +201,21 @@ def open_socket(family: int, kind: host_socket.SocketKind) -> host_socket.socket
     return opened
 
 
+def reset_on_close(sock: host_socket.socket) -> None:
+    """Have closing a connection reset it."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_LINGER, RESET_ON_CLOSE)
+
+
+def leftovers(sock: host_socket.socket, most: int) -> bytes:
+    """What a host has sent and nobody has read, as far as it can be had."""
+    data = bytearray()
+    with contextlib.suppress(OSError), sock.dup() as rest:
+        while (size := most - len(data)) > 0 and (piece := rest.recv(size)):
+            data += piece
+    return bytes(data)
+
+
 def watching_loop() -> asyncio.AbstractEventLoop:
     """The event loop that runs, which can tell when a socket is readable.
 
@@ -213,6 +236,11 @@ def host_error(number: int) -> OSError:
 def reason(error: OSError) -> tuple[str, str]:
     """An error as the wire has it: the name of its errno, and a sentence."""
     return ERRNO_NAMES.get(error.errno or 0, "EIO"), error.strerror or str(error)
+
+
+def authority(host: str, port: int) -> str:
+    """Host and port as an address has them (RFC 3986 §3.2): IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def wire_address(name: tuple[Any, ...]) -> Address:

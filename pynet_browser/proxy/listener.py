@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import socket as host_socket
 from collections.abc import Callable
@@ -24,11 +23,11 @@ from pynet_browser.frames import (
     Reset,
     Window,
 )
-from pynet_browser.proxy.addresses import bracketed
 from pynet_browser.proxy.binding import bind, check_listening
 from pynet_browser.proxy.endpoint import (
     Endpoint,
     Request,
+    authority,
     host_error,
     open_socket,
     watching_loop,
@@ -121,7 +120,7 @@ class Listener(Endpoint):
         if self._credit is None:
             self._credit = SendWindow(0)
             host, port = self._socket.getsockname()[:2]
-            self.stands(f"{bracketed(ipaddress.ip_address(host))}:{port}")
+            self.stands(authority(host, port))
             self._session.decided("listen", "allowed", protocol="tcp", address=self.where)
         # Below zero when it was made smaller: then more have been accepted already than now are wanted.
         self._credit.credit += backlog - self._backlog
@@ -220,8 +219,8 @@ class Listener(Endpoint):
         socket = self._connection(self._session.new_id())
         self._session.keep(socket)
         local, remote = wire_address(connection.getsockname()), wire_address(peer)
-        peer_text = f"{bracketed(ipaddress.ip_address(remote.host))}:{remote.port}"
-        self._session.decided("accept", "allowed", protocol="tcp", target=peer_text, address=self.where)
+        target = authority(remote.host, remote.port)
+        self._session.decided("accept", "allowed", protocol="tcp", target=target, address=self.where)
         self._session.send(Accepted(socket.id, self.id, local, remote))
         socket.adopt(connection, remote)
 

@@ -9,9 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from pynet_browser.fields import Address
 from pynet_browser.proxy import addresses
-from pynet_browser.proxy.addresses import bracketed
 from pynet_browser.proxy.binding import LOOPBACK
-from pynet_browser.proxy.endpoint import host_error, wire_address
+from pynet_browser.proxy.endpoint import authority, host_error, wire_address
 from pynet_browser.proxy.policy import Decision, ForbiddenError, Policy
 
 __all__ = ["PEER_BYTES", "Peer", "Peers"]
@@ -114,7 +113,7 @@ class Peers:
 
     def _tell_of(self, peer: Peer) -> None:
         if not peer.refusal:
-            where = f"{bracketed(ipaddress.ip_address(peer.name[0]))}:{peer.name[1]}"
+            where = authority(*peer.name[:2])
             self._owner.decided("connect", "allowed", protocol="udp", address=where)
 
     def peer(self, address: str, port: int, host: str | None = None) -> Peer:

@@ -21,7 +21,7 @@ from pynet_browser.frames import (
 )
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError
-from pynet_browser.proxy.endpoint import Request, host_error, reason
+from pynet_browser.proxy.endpoint import Request, authority, host_error, reason
 from pynet_browser.proxy.policy import ForbiddenError
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.secured import TlsSocket
@@ -188,7 +188,7 @@ def _target(request: Request) -> dict[str, str]:
     """What a request is about, for the log."""
     if not isinstance(request, Bind | Associate):
         return {}
-    return {"target": f"{request.host}:{request.port}"}
+    return {"target": authority(request.host, request.port)}
 
 
 def _addresses(hosts: Sequence[str], port: int) -> tuple[Address, ...]:

@@ -35,7 +35,7 @@ from pynet_browser.frames import (
 )
 from pynet_browser.link import Link
 from pynet_browser.proxy.carriage import Carriage
-from pynet_browser.proxy.endpoint import Endpoint, Request, reason
+from pynet_browser.proxy.endpoint import Endpoint, Request, authority, reason
 from pynet_browser.proxy.listener import Listener
 from pynet_browser.proxy.owner import Owner
 from pynet_browser.proxy.requests import Requests
@@ -230,7 +230,7 @@ class Session(Owner[Endpoint]):
         elif frame.socket not in self._stillborn:  # of those the page has yet to hear
             self._claim(frame.socket)
             if refusal := self.refusal:
-                self.failed("connect", refusal, protocol="tcp", target=f"{frame.host}:{frame.port}")
+                self.failed("connect", refusal, protocol="tcp", target=authority(frame.host, frame.port))
                 self.send(Reset(frame.socket, refusal.code, refusal.message))
             else:
                 socket = TlsSocket(self, frame.socket, frame.family)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import socket as host_socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
@@ -31,13 +30,18 @@ from pynet_browser.proxy.endpoint import (
     Endpoint,
     EndpointOwner,
     Request,
+    authority,
     host_error,
+    leftovers,
     open_socket,
     reason,
+    reset_on_close,
     wire_address,
 )
 from pynet_browser.proxy.options import set_option, window_size
+from pynet_browser.proxy.resets import ResetWatch
 from pynet_browser.proxy.resolver import DialError, Resolver
+from pynet_browser.proxy.tcp_states import STATES, turned
 from pynet_browser.window import ReceiveWindow, SendWindow
 
 __all__ = ["READ_MAX", "HostSocket"]
@@ -48,42 +52,8 @@ READ_MAX = 256 * 1024
 READ_UNASKED = 4096
 """Bytes read where an event loop insists although reading should stop. They are kept until they may go on."""
 
-RESET_LOOKS = (0.01, 0.1, 1.0)
-"""Seconds behind data for a host that has ended, at which to look whether a reset was its answer."""
-
 LINGER = 60.0
 """Seconds that a closed socket may take to deliver what was written to it."""
-
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""Value of ``SO_LINGER`` with which closing a connection resets it."""
-
-TRANSITIONS: dict[str, dict[str, str]] = {
-    "dialing": {"connected": "open", "gone": "closed", "page_closed": "closed"},
-    "open": {
-        "host_ended": "host_done",
-        "page_ended": "page_done",
-        "gone": "closed",
-        "page_closed": "closing",
-    },
-    "host_done": {"page_ended": "done", "gone": "closed", "page_closed": "closing"},
-    "page_done": {"host_ended": "done", "gone": "closed", "page_closed": "closing"},
-    "done": {"gone": "closed", "page_closed": "closing"},
-    "closing": {"gone": "closed"},
-    "closed": {"gone": "closed"},
-}
-"""host_done, page_done: that side has sent its FIN; closing: the page let go, data is still going out."""
-
-
-STATES = {
-    "dialing": "connecting",
-    "open": "connected",
-    "host_done": "half_closed",
-    "page_done": "half_closed",
-    "done": "closing",
-    "closing": "closing",
-    "closed": "closing",  # the page has yet to take what came
-}
-"""What those are called by who looks from outside."""
 
 
 class HostSocket(Endpoint, asyncio.BufferedProtocol):
@@ -119,7 +89,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         self._backlog = b""
         self._after_backlog: Frame | None = None
         self._lingering: asyncio.TimerHandle | None = None
-        self._looking: asyncio.TimerHandle | None = None
+        self._resets = ResetWatch(lambda: self._state == "host_done")
 
     # ── Connecting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -136,14 +106,14 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         ``bound`` is the socket to connect, if there is one already; it is taken over.
         """
         self._target = target
-        self.where = f"{target.host}:{target.port}"
+        self.where = authority(target.host, target.port)
         self._socket = bound
         self._dialing = asyncio.create_task(self._dial(target, resolver, timeout, delay))
         self._dialing.add_done_callback(self._dialed)
 
     def adopt(self, connection: host_socket.socket, peer: Address) -> None:
         """Take over a connection that the host has accepted."""
-        self.where = f"{_bracketed(peer.host)}:{peer.port}"
+        self.where = authority(peer.host, peer.port)
         self._socket = connection
         self._dialing = asyncio.create_task(self._attach(connection))
         self._dialing.add_done_callback(self._dialed)
@@ -203,7 +173,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         local, peer = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
         # A host that has reset the connection already is nobody's peer any more.
         peer = peer or ("::" if ":" in local[0] else "0.0.0.0", port)
-        address = f"{_bracketed(peer[0])}:{peer[1]}"
+        address = authority(*peer[:2])
         self._session.decided("connect", "allowed", protocol="tcp", target=self.where, address=address)
         self._session.send(Connected(self.id, wire_address(local), wire_address(peer)))
 
@@ -283,23 +253,8 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         """Give bytes to the transport; tells whether all have gone out."""
         self._transport.write(data)
         if self._state == "host_done":
-            self._look_for_reset(RESET_LOOKS)
+            self._resets.begin(self._transport)
         return not self._stuck
-
-    def _look_for_reset(self, looks: Sequence[float]) -> None:
-        """A host that is gone answers data with a reset, and nothing reads any more that would meet it."""
-        if self._looking:
-            self._looking.cancel()
-        self._looking = asyncio.get_running_loop().call_later(looks[0], self._look, looks[1:])
-
-    def _look(self, more: Sequence[float]) -> None:
-        self._looking = None
-        if self._state != "host_done":
-            return
-        if self._transport.get_extra_info("socket").getsockopt(host_socket.SOL_SOCKET, host_socket.SO_ERROR):
-            self._transport.abort()
-        elif more:
-            self._look_for_reset(more)
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -414,8 +369,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         if self._state != "closed":
             sock = self._socket if dialing else self._transport.get_extra_info("socket")
             if sock is not None and (reset or self._held):
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_LINGER, RESET_ON_CLOSE)
+                reset_on_close(sock)
             if dialing:
                 assert self._dialing
                 self._dialing.cancel()
@@ -455,9 +409,9 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: by an error, or because this end closed it."""
-        for timer in (self._lingering, self._looking):
-            if timer:
-                timer.cancel()
+        self._resets.stop()
+        if self._lingering:
+            self._lingering.cancel()
         # Where both FINs were passed on, the end of the connection is no news.
         expected = self._state in ("closing", "closed") or (self._state == "done" and exc is None)
         number = exc.errno if isinstance(exc, OSError) else None
@@ -475,11 +429,8 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         why the host hung up.
         """
         sock = self._transport.get_extra_info("socket")
-        if sock is None or self._state not in ("open", "page_done"):
-            return
-        with contextlib.suppress(OSError), sock.dup() as rest:
-            while (size := READ_MAX - len(self._backlog)) and (data := rest.recv(size)):
-                self._backlog += data
+        if sock is not None and self._state in ("open", "page_done"):
+            self._backlog += leftovers(sock, READ_MAX - len(self._backlog))
 
     def go_on(self) -> None:
         """Pass on what the page's window and the session allow, and read on if nothing is left."""
@@ -532,10 +483,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
             self._session.forget(self)
 
     def _turn(self, event: str) -> None:
-        try:
-            self._state = TRANSITIONS[self._state][event]
-        except KeyError:
-            raise ProtocolError(f"{event!r} cannot happen to a socket that is {self._state}") from None
+        self._state = turned(self._state, event)
 
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[HostSocket, Any], None]]] = {
         Data: _data,
@@ -544,7 +492,3 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         Close: _close,
         Reset: _reset_by_page,
     }
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from pynet_browser.frames import Relay, Response
+from pynet_browser.frames import Relay, Response, Secured
 from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.tokens import parse_tokens
 from tests.peers import Exchange, Source, TcpPeer, chunks, pattern
@@ -24,6 +24,7 @@ from tests.proxy.hosts import UdpHost
 from tests.proxy.posix_peer import program
 from tests.proxy.running import EVERY_LOOP, TOKEN, RunningProxy, running_proxy, until
 from tests.proxy.test_relay import ask, asked
+from tests.proxy.test_tls import connected, request, served, server
 from tests.web_site import WebSite
 
 every_loop = pytest.mark.asyncio(loop_factories=EVERY_LOOP)
@@ -279,3 +280,28 @@ async def test_relayed_requests_keep_to_the_rate_of_all_both_ways():
             _, _, data = await ask(proxy, greeting, asked(f"{site.url}/gzip?bytes={size}"))
             assert data == body
             assert 1 < time.monotonic() - start < 3  # the last piece goes on credit
+
+
+@every_loop
+@pytest.mark.parametrize("ending", ["shutdown", "close"])
+async def test_tls_that_the_proxy_ends_keeps_to_it_and_all_goes_out(authority, ending):
+    came = bytearray()
+    ended = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(1 << 16):
+            came.extend(piece)
+        ended.set()
+
+    async with (
+        running_proxy(LIMITS, tls_proxy=True) as proxy,
+        server(take, served(authority.good)) as port,
+        connected(proxy, port) as (page, stream),
+    ):
+        assert isinstance(await page.request(request(authority, stream.id)), Secured)
+        start = time.monotonic()
+        await stream.send(pattern(SIZE))
+        getattr(stream, ending)()
+        await asyncio.wait_for(ended.wait(), 10)
+        assert LEAST - 0.06 < time.monotonic() - start < LEAST + 0.6
+        assert bytes(came) == pattern(SIZE)

@@ -390,6 +390,8 @@ async def test_the_signal_has_the_command_line_proxy_read_them(tmp_path, echo_se
     tokens, settings = tmp_path / "tokens.toml", tmp_path / "proxy.toml"
     tokens.write_text(ADA + BOB)
     settings.write_text(f'tokens = "{tokens}"\n')
+    async with running("--no-demo") as proxy:  # it has no files: its terminal was closed
+        assert (await proxy.stop(signal.SIGHUP))[0] == -signal.SIGHUP
     async with running("--config", str(settings), "--no-demo") as proxy:
         assert proxy.token is None
         assert 'token="…"' in proxy.output

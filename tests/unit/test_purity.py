@@ -33,6 +33,7 @@ PURE_PYTHON = [
     "proxy/compat/posix_errno",
     "proxy/compat/wisp_packets",
     "proxy/limits",
+    "proxy/tcp_states",
     "http/redirects",
     "http/outgoing",
     "http/request",

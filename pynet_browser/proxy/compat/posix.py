@@ -24,6 +24,7 @@ from pynet_browser.proxy.compat import admission, posix_options
 from pynet_browser.proxy.compat.channel import Channel
 from pynet_browser.proxy.compat.client import AHEAD, Client
 from pynet_browser.proxy.compat.posix_calls import (
+    EVENTS,
     INET,
     INET6,
     Accept,
@@ -51,7 +52,7 @@ from pynet_browser.proxy.compat.posix_calls import (
 )
 from pynet_browser.proxy.compat.posix_errno import EAI, ERRNO, errno_of
 from pynet_browser.proxy.compat.posix_sockets import WAITALL, PosixSocket
-from pynet_browser.proxy.endpoint import host_error, open_socket
+from pynet_browser.proxy.endpoint import authority, host_error, open_socket
 from pynet_browser.proxy.policy import Decision, ForbiddenError
 from pynet_browser.proxy.policy import Protocol as Transport
 from pynet_browser.proxy.resolver import DialError
@@ -82,16 +83,6 @@ KINDS = {STREAM: socket.SOCK_STREAM, DGRAM: socket.SOCK_DGRAM}
 PROTOCOLS = {STREAM: 6, DGRAM: 17}
 TRANSPORTS: dict[int, Transport] = {STREAM: "tcp", DGRAM: "udp"}
 VERSIONS = {0: 0, INET: 4, INET6: 6}
-FUNCTIONS: dict[int, str] = {
-    Function.CONNECT: "connect",
-    Function.SENDTO: "connect",
-    Function.BIND: "listen",
-    Function.LISTEN: "listen",
-    Function.SOCKET: "open",
-    Function.ACCEPT: "accept",
-}
-"""What calls are called in the log."""
-
 HOWS = {0: socket.SHUT_RD, 1: socket.SHUT_WR, SHUT_BOTH: socket.SHUT_RDWR}
 
 AI_PASSIVE, AI_CANONNAME, AI_NUMERICHOST = 0x1, 0x2, 0x4
@@ -177,11 +168,11 @@ class PosixClient(Client[PosixSocket]):
         except CallError as error:
             self._reply(number, function, -1, ERRNO[error.errno])
         except DialError as error:
-            self.failed(FUNCTIONS.get(function, "call"), error)
+            self.failed(EVENTS.get(function, "call"), error)
             self._reply(number, function, -1, ERRNO.get(error.code, ERRNO["EIO"]))
         except OSError as error:
             if isinstance(error, ForbiddenError):
-                self.refused(FUNCTIONS.get(function, "call"), error.rule, message=error.message)
+                self.refused(EVENTS.get(function, "call"), error.rule, message=error.message)
             self._reply(number, function, -1, errno_of(error.errno))
         except Exception:
             log.exception("%s: call %d of function %d failed", self.name, number, function)
@@ -296,7 +287,7 @@ class PosixClient(Client[PosixSocket]):
             bind(found.host, self.policy, "", 0, to_listen=True)
         found.host.listen(max(0, min(call.how, socket.SOMAXCONN)))
         host, port = found.host.getsockname()[:2]
-        where = found.stands(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "listener")
+        where = found.stands(authority(host, port), "listener")
         self.decided("listen", "allowed", protocol="tcp", address=where)
         return 0, b""
 
@@ -310,7 +301,7 @@ class PosixClient(Client[PosixSocket]):
             host.close()
             raise
         made = self._keep(host)
-        peer = made.stands(f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}")
+        peer = made.stands(authority(str(name[0]), name[1]))
         self.decided("accept", "allowed", protocol="tcp", target=peer, address=listener.where)
         return made.id, with_address(_address(name), call.room) if call.room else bytes(4)
 
@@ -329,11 +320,9 @@ class PosixClient(Client[PosixSocket]):
             raise host_error(errno.ETIMEDOUT)
         await asyncio.sleep(delay)
         await found.connect((address.host, address.port), longest - delay)
-        numeric = f"[{address.host}]" if ":" in address.host else address.host
-        found.stands(f"{name}:{address.port}")
-        self.decided(
-            "connect", "allowed", protocol="tcp", target=found.where, address=f"{numeric}:{address.port}"
-        )
+        found.stands(authority(name, address.port))
+        where = authority(address.host, address.port)
+        self.decided("connect", "allowed", protocol="tcp", target=found.where, address=where)
         return 0, b""
 
     def _allowed(self, transport: Transport, address: SockAddr) -> str:

@@ -30,7 +30,7 @@ from pynet_browser.frames import (
 )
 from pynet_browser.proxy.compat.channel import Channel
 from pynet_browser.proxy.compat.client import Client
-from pynet_browser.proxy.endpoint import Endpoint, reason
+from pynet_browser.proxy.endpoint import Endpoint, authority, reason
 from pynet_browser.proxy.policy import ForbiddenError, Protocol
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.tcp import HostSocket
@@ -187,12 +187,12 @@ class DatagramStream(Stream):
             self._client.keep(socket)
             answer = socket.answer(Associate(self.id, self.id, port, host), address)
         except DialError as error:
-            self._client.failed("connect", error, protocol="udp", target=f"{host}:{port}")
+            self._client.failed("connect", error, protocol="udp", target=authority(host, port))
             self._client.send(Reset(self.id, error.code, error.message))
             return
         except OSError as error:
             if isinstance(error, ForbiddenError):
-                self._client.refused("connect", error.rule, protocol="udp", target=f"{host}:{port}")
+                self._client.refused("connect", error.rule, protocol="udp", target=authority(host, port))
             self._client.send(Reset(self.id, *reason(error)))
             return
         assert isinstance(answer, Associated)
@@ -261,7 +261,7 @@ class StreamClient(Client[Endpoint]):
         if refusal is None and len(self.streams) >= self._sessions.config.limits.sockets_per_session:
             refusal = self._too_many("EMFILE", len(self.streams), "sockets_per_session")
         if refusal:
-            self.failed("connect", refusal, protocol=protocol, target=f"{host}:{port}")
+            self.failed("connect", refusal, protocol=protocol, target=authority(host, port))
             raise refusal
         self._newest += 1
         kind = ConnectionStream if protocol == "tcp" else DatagramStream

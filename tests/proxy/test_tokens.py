@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import websockets
 
-from pynet_browser.frames import Failed, Goaway, Refused, Relay, Response
+from pynet_browser.frames import Failed, Goaway, Refused, Relay, Response, Stream
 from pynet_browser.proxy.compat import wisp_packets as wisp
 from pynet_browser.proxy.config import Config, ConfigError
 from pynet_browser.proxy.reloading import reload
@@ -272,6 +272,27 @@ async def test_an_exchange_that_waits_is_answered_with_it():
         know(proxy, "[tokens]")
         frames = [frame for _, frame in (await waiting).frames]
         assert frames[-1] == Goaway(0, "token", REVOKED)
+
+
+async def test_a_stream_is_opened_by_the_sessions_own_token_and_ends_with_it():
+    async with knowing(ADA + BOB) as proxy, aiohttp.ClientSession() as client:
+        page = page_of(proxy, "a")
+        await page.open()
+        url = f"{proxy.url.replace('ws', 'http', 1)}/http"
+
+        def asking(token: str, number: int) -> bytes:
+            return message(hello(token, session=page.name, key=page.key), Stream(0, number))
+
+        async with client.post(url, data=asking("b", 1)) as refused:
+            assert refused.status == 403
+            assert b"begun with another token" in await refused.read()
+        async with client.post(url, data=asking("a", 2)) as streaming:
+            assert streaming.status == 200
+            assert await streaming.content.readany()  # the welcome
+            know(proxy, BOB)
+            await asyncio.wait_for(streaming.read(), 10)
+        assert (await over(page)).message == REVOKED
+        await page.close()
 
 
 async def test_foreign_clients_are_closed_with_it(echo_server):

@@ -9,6 +9,7 @@ import errno
 import functools
 import json
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from pynet_browser.proxy.allocator import keep_freed_memory
 from pynet_browser.proxy.config import Config, ConfigError, MetricsAccess
 from pynet_browser.proxy.logs import LogFormat
 from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.tokens import table_of
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.sessions import Sessions
@@ -56,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     arguments = vars(parser.parse_args(argv))
-    del arguments["command"]
+    command, name = arguments.pop("command"), arguments.pop("name")
+    if command == "token" or name is not None:
+        _make_token(parser, command, name)
+        return
     file, verbose, form = (arguments.pop(name) for name in ("config", "verbose", "log_format"))
     if not arguments["no_token"] and arguments["token"] is None:
         arguments["token"] = os.environ.get(TOKEN_VARIABLE)
@@ -78,6 +83,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         pass
 
 
+def _make_token(parser: argparse.ArgumentParser, command: str, name: str | None) -> None:
+    """Prints a new token, and what the file of tokens is to say of it."""
+    if command != "token" or name is None:
+        parser.error("a new token has a name, as in: pynet-browser token ada")
+    token = secrets.token_urlsafe(32)
+    try:
+        table = table_of(name, token)
+    except ConfigError as error:
+        parser.error(str(error))
+    print(f"The token, to be given to whom it is for, and kept nowhere else:\n\n    {token}\n")
+    print(f"In the file of tokens (pynet-browser serve --tokens FILE):\n\n{table}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pynet-browser",
@@ -87,7 +105,14 @@ def _parser() -> argparse.ArgumentParser:
         "the most specific decides. For --listen it is [tcp:|udp:][address:]port: without an address this "
         "machine alone can connect, with 0.0.0.0, [::] or * every other too.",
     )
-    parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help="may be left out")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["serve", "token"],
+        default="serve",
+        help="serve, which may be left out; or token, which makes a new one for the file of --tokens",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the new token")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 for any free one (default: 8765)")

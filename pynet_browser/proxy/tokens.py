@@ -27,7 +27,7 @@ from pynet_browser.proxy import values
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.proxy.values import ConfigError, Readers, read_table, require_positive
 
-__all__ = ["Token", "TokenLimits", "digest_of", "parse_tokens"]
+__all__ = ["Token", "TokenLimits", "digest_of", "parse_tokens", "table_of"]
 
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 """What stands in logs and metrics as it is."""
@@ -110,10 +110,24 @@ def parse_tokens(text: str) -> tuple[Token, ...]:
     return tokens
 
 
-def _token(name: str, table: object) -> Token:
-    where = f"tokens.{name}"
+def table_of(name: str, token: str) -> str:
+    """What the file says of a token; it does not hold the token itself.
+
+    Raises:
+        ConfigError: it cannot have that name.
+    """
+    _check_name(name)
+    return f'[tokens."{name}"]\nsha256 = "{digest_of(token).hex()}"\n'
+
+
+def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name for a token: up to 64 letters, digits and . _ @ - make one")
+
+
+def _token(name: str, table: object) -> Token:
+    where = f"tokens.{name}"
+    _check_name(name)
     if not isinstance(table, dict):
         raise ConfigError(f"{where}: must be a table, [{where}]")
     limits = table.pop("limits", {})

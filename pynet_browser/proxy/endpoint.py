@@ -166,6 +166,9 @@ class EndpointOwner(Protocol):
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""
 
+    async def turn(self, delay: float, timeout: float) -> float:
+        """Wait for the turn to connect; returns what is left of ``timeout``."""
+
     def decided(self, event: str, decision: str, **fields: str | float) -> None:
         """The log is to have it."""
 

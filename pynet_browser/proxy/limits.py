@@ -29,6 +29,10 @@ class Pace:
         """One where there is a rate; without a burst it allows those of a second."""
         return None if rate is None else cls(rate, burst or math.ceil(rate))
 
+    def ahead(self, now: float) -> float:
+        """Seconds that the next one would have to wait; it does not count."""
+        return max(0.0, max(self._next, now - self._lead) + self._interval - now)
+
     def delay(self, now: float) -> float:
         """Seconds that the next one has to wait; it counts as done then."""
         self._next = max(self._next, now - self._lead) + self._interval
@@ -69,9 +73,13 @@ class Paces:
         """Whether there is a bound at all."""
         return bool(self._paces)
 
-    def delay(self, now: float) -> float:
-        """Seconds that the next one has to wait; it counts as done then."""
-        return max((pace.delay(now) for pace in self._paces), default=0.0)
+    def delay(self, now: float, longest: float = math.inf) -> float:
+        """Seconds that the next one has to wait; it counts as done then, unless that is too long."""
+        ahead = max((pace.ahead(now) for pace in self._paces), default=0.0)
+        if ahead < longest:
+            for pace in self._paces:
+                pace.delay(now)
+        return ahead
 
     def spend(self, count: int, now: float) -> None:
         """So many are done, whether they may be or not."""

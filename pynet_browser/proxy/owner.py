@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -82,7 +83,7 @@ class Owner(abc.ABC, Generic[S]):
         self._held = 0  # what came from the client and hosts have not taken
         self._accounted = 0
         limits = sessions.config.limits
-        self._own_connects = Pace(limits.connects_per_second, limits.connect_burst)
+        self.connects = Pace(limits.connects_per_second, limits.connect_burst)
         self._own_receiving = Pace.of(limits.bytes_per_second, limits.bytes_burst)
         self._own_sending = Pace.of(limits.bytes_per_second, limits.bytes_burst)
         self.bounds_changed()
@@ -104,11 +105,33 @@ class Owner(abc.ABC, Generic[S]):
     def bounds_changed(self) -> None:
         """How fast it may do things is another."""
         tenant, everybody = self.tenant, self._sessions.everybody
-        self.connects = Paces(self._own_connects, tenant.connects, everybody.connects)
+        self._shared_connects = Paces(tenant.connects, everybody.connects)
         received = Paces(self._own_receiving, tenant.receiving, everybody.receiving)
         sent = Paces(self._own_sending, tenant.sending, everybody.sending)
         self.receiving = Brake(received) if received else None
         self.sending = Brake(sent) if sent else None
+
+    async def turn(self, delay: float, timeout: float) -> float:
+        """Wait for the turn to connect, which comes in ``delay`` seconds if nobody else connects.
+
+        Returns:
+            What is left of ``timeout`` then, in seconds.
+
+        Raises:
+            DialError: ``ETIMEDOUT``: nothing is left.
+        """
+        await asyncio.sleep(min(delay, timeout))
+        left = timeout - delay
+        if left <= 0:
+            message = "the page connects too often (limits.connects_per_second)"
+            raise DialError("ETIMEDOUT", message, "limits.connects_per_second")
+        # Not before: what one asks for all at once must not stand in the way of the others.
+        shared = self._shared_connects.delay(time.monotonic(), left)
+        await asyncio.sleep(min(shared, left))
+        if shared >= left:
+            message = "too many connections are made (limits.connects_per_second_total, or the token's)"
+            raise DialError("ETIMEDOUT", message, "limits.connects_per_second_total")
+        return left - shared
 
     @abc.abstractmethod
     def dismiss(self, reason: str) -> None:

@@ -306,9 +306,10 @@ class Relays:
         if asked.size:
             headers.append(("Content-Length", str(asked.size)))
         patience = min(asked.timeout / 1000 or IDLE_TIMEOUT, IDLE_TIMEOUT)
-        if (delay := errand.connects.delay(time.monotonic())) >= self._connect_timeout:
-            message = "pages ask too often (connects_per_second)"
-            raise DialError("ETIMEDOUT", message, "limits.connects_per_second")
+        longest = self._connect_timeout
+        if (delay := errand.connects.delay(time.monotonic(), longest)) >= longest:
+            message = "too many connections are made (limits.connects_per_second_total, or the token's)"
+            raise DialError("ETIMEDOUT", message, "limits.connects_per_second_total")
         await asyncio.sleep(delay)
         return await connections.client.request(
             asked.method,

@@ -120,12 +120,9 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     async def _dial(self, target: Connect, resolver: Resolver, timeout: float, delay: float) -> None:
         try:
-            await asyncio.sleep(min(delay, timeout))
-            if delay >= timeout:
-                message = "the page connects too often (limits.connects_per_second)"
-                raise DialError("ETIMEDOUT", message, "limits.connects_per_second")
+            left = await self._session.turn(delay, timeout)
             self._socket = await resolver.dial(
-                target.host, target.port, family=self.family, timeout=timeout - delay, bound=self._socket
+                target.host, target.port, family=self.family, timeout=left, bound=self._socket
             )
             await self._attach(self._socket)
         except DialError as error:

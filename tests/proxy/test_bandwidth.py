@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable
 
@@ -15,12 +14,12 @@ import pytest
 from pynet_browser.frames import Relay, Response, Secured
 from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.tokens import parse_tokens
-from tests.peers import Exchange, Source, TcpPeer, chunks, pattern
+from tests.peers import Exchange, Source, pattern
 from tests.proxy.carrier import hello
 from tests.proxy.client import Page
 from tests.proxy.exchanges import message
 from tests.proxy.foreign import ENCODED_TOKEN, closing, connect
-from tests.proxy.hosts import UdpHost
+from tests.proxy.hosts import Sink, UdpHost
 from tests.proxy.posix_peer import program
 from tests.proxy.running import EVERY_LOOP, TOKEN, RunningProxy, running_proxy, until
 from tests.proxy.test_relay import ask, asked
@@ -35,20 +34,6 @@ SIZE = 600_000
 LIMITS = Limits(bytes_per_second=RATE, bytes_burst=BURST)
 LEAST = (SIZE - BURST) / RATE
 """Seconds that it takes at least; a piece of 50,000 may go on credit."""
-
-
-class Sink(TcpPeer):
-    """Reads until the end, and keeps it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.data = bytearray()
-        self.ended = False
-
-    def serve(self, connection: socket.socket) -> None:
-        for data in chunks(connection):
-            self.data += data
-        self.ended = True
 
 
 async def paced(moving: Awaitable[object], least: float = LEAST - 0.06, most: float = LEAST + 0.6) -> None:
@@ -199,6 +184,18 @@ async def test_connections_of_all_sessions_keep_to_the_rate_of_all(echo_server):
             for page in (first, second):
                 await page.connect(*echo_server.address).connected()
         assert 0.5 < time.monotonic() - start < 2
+
+
+async def test_a_page_that_floods_the_proxy_with_connects_takes_no_turns_of_the_others(echo_server):
+    limits = Limits(connects_per_second=10, connect_burst=10, connects_per_second_total=40)
+    async with running_proxy(limits) as proxy, proxy.page() as greedy, proxy.page() as other:
+        for _ in range(900):
+            greedy.connect(*echo_server.address)
+        await greedy.resolve("127.0.0.1")
+        start = time.monotonic()
+        for _ in range(5):
+            await other.connect(*echo_server.address).connected()
+        assert time.monotonic() - start < 1
 
 
 # ── Datagrams ─────────────────────────────────────────────────────────────────────────────────────────────

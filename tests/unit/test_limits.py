@@ -103,3 +103,10 @@ def test_a_rate_without_a_burst_allows_those_of_a_second():
     pace = Pace.of(7)
     assert pace
     assert sum(pace.allows(5.0) for _ in range(20)) == 7
+
+
+def test_what_would_wait_too_long_does_not_count():
+    paces = Paces(Pace(rate=10, burst=1), Pace(rate=100, burst=1))
+    paces.delay(1.0)
+    assert [paces.delay(1.0, 0.25) for _ in range(100)] == pytest.approx([0.1, 0.2, *[0.3] * 98])
+    assert paces.delay(1.0) == pytest.approx(0.3)

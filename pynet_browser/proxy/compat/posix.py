@@ -314,12 +314,9 @@ class PosixClient(Client[PosixSocket]):
         if found.peers:
             found.peers.connect(address.host, address.port, name)
             return 0, b""
-        delay = self.connects.delay(time.monotonic())
         longest = min(found.send_timeout or self.connect_timeout, self.connect_timeout)
-        if delay >= longest:
-            raise host_error(errno.ETIMEDOUT)
-        await asyncio.sleep(delay)
-        await found.connect((address.host, address.port), longest - delay)
+        left = await self.turn(self.connects.delay(time.monotonic()), longest)
+        await found.connect((address.host, address.port), left)
         found.stands(authority(name, address.port))
         where = authority(address.host, address.port)
         self.decided("connect", "allowed", protocol="tcp", target=found.where, address=where)

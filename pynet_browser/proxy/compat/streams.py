@@ -249,6 +249,7 @@ class StreamClient(Client[Endpoint]):
         self.busy = busy_within(0)
         self.peer_window = DOWN_WINDOW
         self.streams: dict[int, Stream] = {}
+        self._leaving: dict[int, Stream] = {}  # let go of, and still to send what they were given
         self._newest = 0
 
     def open(self, protocol: Protocol, host: str, port: int, number: int = 0) -> Stream:
@@ -272,6 +273,8 @@ class StreamClient(Client[Endpoint]):
     def close(self, stream: Stream) -> None:
         """Let go of a stream; what the client sent still goes out."""
         self.streams.pop(stream.id, None)
+        if isinstance(stream, ConnectionStream) and self.socket(stream.id):
+            self._leaving[stream.id] = stream
         stream.close()
 
     def abort(self, stream: Stream) -> None:
@@ -285,9 +288,14 @@ class StreamClient(Client[Endpoint]):
             self.close(stream)
 
     def _abort_all(self) -> None:
-        for stream in list(self.streams.values()):
+        for stream in (*self.streams.values(), *self._leaving.values()):
             self.abort(stream)
         super()._abort_all()
+
+    def forget(self, socket: Endpoint) -> None:
+        """A socket is closed."""
+        super().forget(socket)
+        self._leaving.pop(socket.id, None)
 
     # ── What becomes of streams ────────────────────────────────────────────────────────────────────
 
@@ -312,7 +320,9 @@ class StreamClient(Client[Endpoint]):
     def send(self, frame: Frame) -> None:
         """Say what a socket says."""
         stream = self.streams.get(frame.socket)
-        if stream is None:  # it was let go of
+        if stream is None:
+            if leaving := self._leaving.get(frame.socket):
+                self._tell_leaving(leaving, frame)
             return
         match frame:
             case Connected() | Associated():
@@ -331,6 +341,16 @@ class StreamClient(Client[Endpoint]):
                 self.ended(stream, code, message)
             case _:
                 pass  # about single datagrams, of which these protocols say nothing
+
+    @staticmethod
+    def _tell_leaving(stream: Stream, frame: Frame) -> None:
+        match frame:
+            case Connected():
+                stream.stands()
+            case Window(credit=credit):
+                stream.granted(credit)
+            case Reset():
+                stream.fail()
 
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""

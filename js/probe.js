@@ -4,6 +4,7 @@
  * @module
  */
 
+import { withAffinity } from "./affinity.js";
 import { ANSWER_MAX, BODY_MAX, STATUSES, ask, contentOf, exchangeAddress, exchangeNow } from "./carriers/http.js";
 import { SUBPROTOCOL } from "./carriers/websocket.js";
 import { joined } from "./fields.js";
@@ -71,12 +72,14 @@ class Probe {
     later: (flush) => queueMicrotask(flush),
   });
   #question;
+  #url;
   #address;
 
   /** @param {Question} question */
   constructor(question) {
     this.#question = question;
-    this.#address = exchangeAddress(question.url);
+    this.#url = withAffinity(question.url);
+    this.#address = exchangeAddress(this.#url);
   }
 
   async run() {
@@ -108,7 +111,7 @@ class Probe {
   async #openWebSocket() {
     const since = now();
     try {
-      this.#line = new Line(this.#question.url, this.#session);
+      this.#line = new Line(this.#url, this.#session);
     } catch (error) {
       return { outcome: "barred", message: said(error) };
     }
@@ -186,7 +189,7 @@ class Probe {
   /** Whether anybody answers there: a page may ask that of whoever refuses it. @returns {Promise<Finding>} */
   async #health() {
     try {
-      await fetch(new URL("healthz", this.#address.replace(/\/http$/, "")), {
+      await fetch(new URL("healthz", this.#address.replace(/\/http\?/, "?")), {
         mode: "no-cors",
         cache: "no-store",
         credentials: "omit",

@@ -45,9 +45,17 @@ class Limits:
         resolves: names being looked up at once for all sessions.
         buffered_per_session: data held for one session that its page or its peers have not taken.
         buffered_total: the same for all sessions.
+        peer_connections: data channels of WebRTC that exist at once or are being made; each may hold
+            half a MiB.
         message_bytes: one message of a page.
         posix_message_bytes: one message of a program with Emscripten's POSIX sockets, which has all that it
             sends in one call in it.
+        rooms: rooms in which two pages meet.
+        room_message_bytes: one message in a room.
+        room_messages_per_second: messages of one page in a room, on average.
+        room_burst: messages of one page in a room that may come at once.
+        room_idle: seconds that a page may be in a room and say nothing.
+        room_lifetime: seconds that a page may be in a room at all.
     """
 
     sessions: int = 256
@@ -66,8 +74,15 @@ class Limits:
     resolves: int = 128
     buffered_per_session: int = 64 * MIB
     buffered_total: int = 512 * MIB
+    peer_connections: int = 128
     message_bytes: int = MIB
     posix_message_bytes: int = 16 * MIB
+    rooms: int = 256
+    room_message_bytes: int = 64 * 1024
+    room_messages_per_second: int = 20
+    room_burst: int = 100
+    room_idle: int = 600
+    room_lifetime: int = 3600
 
     def __post_init__(self) -> None:
         require_positive(self, [limit.name for limit in fields(self)])
@@ -100,10 +115,14 @@ class Config:
         websockify_targets: file of targets they may name: lines ``name: host:port``.
         wisp: whether to serve clients of Wisp.
         posix: whether to serve programs with Emscripten's POSIX sockets.
+        signal: whether to serve rooms in which pages meet for WebRTC.
         tls_proxy: whether pages may have TLS end here, where all that it carries can be read.
         metrics: who may read ``/metrics``: nobody, whoever shows ``metrics_token`` or ``token``, programs on
             this machine, or everybody.
         metrics_token: opens ``/metrics`` and nothing else; ``repr`` leaves it out.
+        webrtc: whether datagrams of pages may come by WebRTC; it needs aiortc.
+        webrtc_addresses: where pages reach this machine by UDP; at first, where it listens.
+        webrtc_ports: lowest and highest of the UDP ports for that, of which one is used; None is any.
         limits: see ``Limits``.
 
     Raises:
@@ -130,9 +149,13 @@ class Config:
     websockify_targets: Path | None = None
     wisp: bool = True
     posix: bool = True
+    signal: bool = True
     tls_proxy: bool = False
     metrics: MetricsAccess = "token"
     metrics_token: str | None = field(default=None, repr=False)
+    webrtc: bool = True
+    webrtc_addresses: tuple[str, ...] = ()
+    webrtc_ports: tuple[int, int] | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -249,7 +272,11 @@ _READERS: Readers = {
     "websockify_targets": _targets_file,
     "wisp": values.flag,
     "posix": values.flag,
+    "signal": values.flag,
     "tls_proxy": values.flag,
+    "webrtc": values.flag,
+    "webrtc_addresses": values.addresses_of_host,
+    "webrtc_ports": values.ports,
     "metrics": _metrics_access,
     "metrics_token": values.text,
 }

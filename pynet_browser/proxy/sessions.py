@@ -13,6 +13,7 @@ from pynet_browser import __version__
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Goaway, Hello, Welcome
 from pynet_browser.proxy.audit import Audit
+from pynet_browser.proxy.channels import Channels
 from pynet_browser.proxy.config import Config, Limits
 from pynet_browser.proxy.door import Door, GreetingError, Visitor
 from pynet_browser.proxy.endpoint import Traffic
@@ -63,6 +64,7 @@ class Sessions:
         self.audit = Audit()
         self.door = Door(config, tenants, self.audit)
         self.everybody = Everybody.of(config.limits)
+        self.channels = Channels(config)
         self.sockets = 0
         """Open sockets of all sessions."""
         self.buffered = 0
@@ -77,7 +79,8 @@ class Sessions:
         """What carriers have brought from clients, and taken to them."""
         self._moved: dict[tuple[str, str], Traffic] = {}
         self._unauthenticated = 0
-        self._draining = False
+        self.draining = False
+        """Whether the proxy will stop, and lets no new session begin."""
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._clients)
@@ -198,10 +201,15 @@ class Sessions:
             session.link.replay_limit,
             int(self.config.grace * 1000),
             int(self.config.keepalive * 1000),
-            ("tls",) if self.config.tls_proxy else (),
+            self._features,
             f"pynet-browser/{__version__}",
         )
         return encode_message(0, session.link.received, [encode_frame(welcome)])
+
+    @property
+    def _features(self) -> tuple[str, ...]:
+        allowed = {"tls": self.config.tls_proxy, "webrtc": self.channels.offered}
+        return tuple(name for name, there in allowed.items() if there)
 
     def check_room(self, tenant: Tenant | None = None) -> None:
         """Whether one more may come: at all, and with the token of ``tenant``.
@@ -209,7 +217,7 @@ class Sessions:
         Raises:
             GreetingError: there is no room.
         """
-        if self._draining:
+        if self.draining:
             raise GreetingError("busy", "the proxy is stopping")
         if len(self) >= self.config.limits.sessions:
             raise GreetingError(
@@ -272,7 +280,7 @@ class Sessions:
 
     def drain(self) -> None:
         """Let no new session begin, and tell every page that the proxy will stop; others cannot be told."""
-        self._draining = True
+        self.draining = True
         notice = encode_message(0, 0, [encode_frame(Goaway(0, "drain", "the proxy is about to stop"))])
         for session in self:
             session.carriage.announce(notice)
@@ -289,3 +297,4 @@ class Sessions:
             session.end(Goaway(0, "shutdown", "the proxy was stopped"))
         stopping = [client.stop() for client in list(self._clients)]
         await asyncio.gather(*(session.carriage.ended() for session in sessions), *stopping)
+        await self.channels.close()

@@ -44,7 +44,7 @@ from pynet_browser.proxy.resolver import DialError, Resolver
 from pynet_browser.proxy.tcp_states import STATES, turned
 from pynet_browser.window import ReceiveWindow, SendWindow
 
-__all__ = ["READ_MAX", "HostSocket"]
+__all__ = ["LINGER", "READ_MAX", "HostSocket"]
 
 READ_MAX = 256 * 1024
 """Most bytes read at once, and so in one data frame."""
@@ -142,6 +142,14 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     def _dialed(self, _task: asyncio.Task[None]) -> None:
         if self._socket is not None:
             self._socket.close()
+
+    def close_when_made(self) -> None:
+        """Let go as at a page's ``Close``, which never comes so early: while the connection is being made.
+
+        The event loop must have taken the connection over: uvloop leaves open what was closed before.
+        """
+        assert self._dialing
+        self._dialing.add_done_callback(lambda _: self.receive(Close(self.id)))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""

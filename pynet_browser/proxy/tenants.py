@@ -46,6 +46,7 @@ class Tenant:
         limits: what they may take together.
         members: sessions and foreign clients among them.
         errands: requests under way for them.
+        visits: those of them who are in rooms for WebRTC.
         sockets: how many they have open.
         voice: how much may be written of their requests.
         connects, receiving, sending: how fast they may connect, take bytes from hosts and send some.
@@ -55,6 +56,7 @@ class Tenant:
         self.name = name
         self.members: set[Member] = set()
         self.errands: set[Member] = set()
+        self.visits: set[Member] = set()
         self.sockets = 0
         self.voice = Voice()
         self.expires: float | None = None
@@ -78,7 +80,7 @@ class Tenant:
 
     def dismiss(self, reason: str) -> None:
         """Their token is valid no more."""
-        for member in (*self.members, *self.errands):
+        for member in (*self.members, *self.errands, *self.visits):
             member.dismiss(reason)
 
     def too_many(self, what: str, count: int) -> str:

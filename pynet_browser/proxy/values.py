@@ -8,15 +8,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from pynet_browser.proxy import addresses
 from pynet_browser.proxy.policy import Rule
 
 __all__ = [
     "ConfigError",
     "Readers",
+    "addresses_of_host",
     "flag",
     "integer",
     "listening_rules",
     "origins",
+    "ports",
     "read_table",
     "require_positive",
     "rules",
@@ -122,3 +125,22 @@ def rules(value: object) -> tuple[Rule, ...]:
 def listening_rules(value: object) -> tuple[Rule, ...]:
     """Rules for listening."""
     return tuple(rule for each in texts(value) for rule in Rule.parse_listening(each))
+
+
+def addresses_of_host(value: object) -> tuple[str, ...]:
+    """A list of IP addresses."""
+    for each in (found := texts(value)):
+        if addresses.literal(each) is None:
+            raise ValueError(f"{each!r} is no IP address")
+    return found
+
+
+def ports(value: object) -> tuple[int, int]:
+    """A port, or a range of them."""
+    low, _, high = text(value).partition("-")
+    if not low.isdecimal() or not (high or low).isdecimal():
+        raise ValueError("must be a port, or low-high")
+    found = int(low), int(high or low)
+    if not 0 < found[0] <= found[1] <= 65535:  # noqa: PLR2004 - ports have 16 bits
+        raise ValueError("must be within 1-65535, the lower first")
+    return found

@@ -301,7 +301,7 @@ async def test_foreign_clients_are_closed_with_it(echo_server):
         async with contextlib.AsyncExitStack() as stack:
             sockets = [
                 await stack.enter_async_context(connect(proxy, way))
-                for way in (path, "/posix?token=a", "/wisp/?token=a")
+                for way in (path, "/posix?token=a", "/wisp/?token=a", "/signal/room?token=a")
             ]
             await sockets[0].send(b"hello")
             assert await received(sockets[0], 5) == b"hello"

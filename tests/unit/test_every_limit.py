@@ -70,6 +70,13 @@ LIMITS = {
         "test_limits::test_a_message_beyond_the_limit_ends_its_session_and_no_other",
         "test_limits::test_an_exchange_with_a_message_beyond_the_limit_ends_its_session",
     ],
+    "peer_connections": ["test_datachannel::test_there_are_no_more_channels_than_allowed"],
+    "rooms": ["test_signalling::test_there_are_only_so_many_rooms"],
+    "room_message_bytes": ["test_signalling::test_a_message_has_only_so_many_bytes"],
+    "room_messages_per_second": ["test_signalling::test_who_sends_too_fast_has_to_go_and_the_other_stays"],
+    "room_burst": ["test_signalling::test_who_sends_too_fast_has_to_go_and_the_other_stays"],
+    "room_idle": ["test_signalling::test_who_says_nothing_has_to_go"],
+    "room_lifetime": ["test_signalling::test_nobody_stays_for_ever"],
     "posix_message_bytes": ["test_posix_bounds::test_a_message_beyond_the_limit_ends_the_connection"],
 }
 

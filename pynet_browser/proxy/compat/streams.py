@@ -16,7 +16,6 @@ from pynet_browser.fields import Address
 from pynet_browser.frames import (
     Associate,
     Associated,
-    Close,
     Connect,
     Connected,
     Data,
@@ -33,7 +32,7 @@ from pynet_browser.proxy.compat.client import Client
 from pynet_browser.proxy.endpoint import Endpoint, authority, reason
 from pynet_browser.proxy.policy import ForbiddenError, Protocol
 from pynet_browser.proxy.resolver import DialError
-from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.proxy.tcp import LINGER, HostSocket
 from pynet_browser.proxy.tenants import Tenant
 from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import WINDOW_INITIAL, Budget, busy_within
@@ -110,6 +109,7 @@ class ConnectionStream(Stream):
         self._stands = False
         self._closing = False
         self._feeding = False
+        self._lingering: asyncio.TimerHandle | None = None
         client.keep(self._socket)
 
     def open(self, host: str, port: int) -> None:
@@ -120,6 +120,10 @@ class ConnectionStream(Stream):
 
     def offer(self, message: bytes | memoryview) -> None:
         """The client has sent a message."""
+        if not self.waiting and 0 < len(message) <= self._credit:  # it need not wait here, nor be counted
+            self._credit -= len(message)
+            self._socket.receive(Data(self.id, message))
+            return
         self.waiting.append(memoryview(message))
         self.size += len(message)
         self._client.hold(len(message))
@@ -153,16 +157,27 @@ class ConnectionStream(Stream):
             self._socket.receive(Data(self.id, piece))
         self._feeding = False
         self._client.released(released)
-        if len(self.waiting) < before:
+        if self._closing:  # the client may call another stream by its number now
+            self._close_when_fed()
+        elif len(self.waiting) < before:
             self._client.moved(self)
-        if self._closing and self._stands and not self.waiting:
-            self._closing = False
-            self._socket.receive(Close(self.id))
 
     def close(self) -> None:
-        """The client lets go; what it sent still goes out."""
+        """The client lets go; what it sent still goes out, in so much time as a closed socket has for it."""
         self._closing = True
+        self._lingering = asyncio.get_running_loop().call_later(LINGER, self.abort)
         self._feed()
+
+    def _close_when_fed(self) -> None:
+        if self._stands and not self.waiting and self._lingering:
+            self._drop()
+            self._socket.close_when_made()
+
+    def _drop(self) -> None:
+        if self._lingering:
+            self._lingering.cancel()
+            self._lingering = None
+        super()._drop()
 
 
 class DatagramStream(Stream):
@@ -249,7 +264,7 @@ class StreamClient(Client[Endpoint]):
         self.busy = busy_within(0)
         self.peer_window = DOWN_WINDOW
         self.streams: dict[int, Stream] = {}
-        self._leaving: dict[int, Stream] = {}  # let go of, and still to send what they were given
+        self._leaving: dict[int, Stream] = {}  # of which the client hears nothing more
         self._newest = 0
 
     def open(self, protocol: Protocol, host: str, port: int, number: int = 0) -> Stream:
@@ -273,9 +288,9 @@ class StreamClient(Client[Endpoint]):
     def close(self, stream: Stream) -> None:
         """Let go of a stream; what the client sent still goes out."""
         self.streams.pop(stream.id, None)
-        if isinstance(stream, ConnectionStream) and self.socket(stream.id):
-            self._leaving[stream.id] = stream
         stream.close()
+        if self.socket(stream.id):
+            self._leaving[stream.id] = stream
 
     def abort(self, stream: Stream) -> None:
         """Let go of a stream at once."""
@@ -317,12 +332,14 @@ class StreamClient(Client[Endpoint]):
 
     # ── What sockets say ───────────────────────────────────────────────────────────────────────────
 
+    def datagram_channel(self, _size: int) -> None:
+        """Clients of this kind have nothing beside their WebSocket."""
+
     def send(self, frame: Frame) -> None:
         """Say what a socket says."""
         stream = self.streams.get(frame.socket)
-        if stream is None:
-            if leaving := self._leaving.get(frame.socket):
-                self._tell_leaving(leaving, frame)
+        if stream is None:  # it was let go of
+            self._send_leaving(frame)
             return
         match frame:
             case Connected() | Associated():
@@ -342,14 +359,14 @@ class StreamClient(Client[Endpoint]):
             case _:
                 pass  # about single datagrams, of which these protocols say nothing
 
-    @staticmethod
-    def _tell_leaving(stream: Stream, frame: Frame) -> None:
-        match frame:
-            case Connected():
+    def _send_leaving(self, frame: Frame) -> None:
+        """What the socket says of a stream that the client has let go of: it may take the rest now."""
+        match self._leaving.get(frame.socket), frame:
+            case Stream() as stream, Connected():
                 stream.stands()
-            case Window(credit=credit):
+            case Stream() as stream, Window(credit=credit):
                 stream.granted(credit)
-            case Reset():
+            case Stream() as stream, Reset():
                 stream.fail()
 
     def send_data(self, socket: int, data: memoryview) -> None:

@@ -1,10 +1,9 @@
 """What datagrams take over WebRTC and over the session: ``python -m bench.udp``, both in one run.
 
-Round trips of 32 bytes, one every few milliseconds, from Python in Chromium to an echo on this machine: over the
-data channel and over the WebSocket, on a line that is clean and on one that loses packets. UDP goes through a relay
-that loses them. TCP's loss is made by a relay that holds up both ways as long as TCP would take: it notices one that is
-lost after a round trip, but not before 200 ms (RFC 6298 and Linux's TCP_RTO_MIN; what a fast retransmission would save
-is little here, where few packets follow).
+Round trips of 32 bytes, from Python in Chromium to an echo on this machine: over the data channel and the
+WebSocket, on a line that is clean and on one that loses packets. A relay loses those of UDP. For TCP a relay
+holds up both ways for as long as Linux would take to send one again: 200 ms, its TCP_RTO_MIN. A fast
+retransmission is rare where so few packets follow.
 """
 
 from __future__ import annotations
@@ -105,9 +104,7 @@ def main() -> None:
         page = PagePython(browser, f"{proxy.url}/healthz")
         stack.callback(page.close)
         page.run("import micropip; await micropip.install(wheel)", wheel=f"{proxy.url}/dist/{wheel.name}")
-        print(
-            f"{browser.version}, {sys.platform}: {ROUNDS} round trips of 32 bytes, one each {PAUSE * 1000:g} ms"
-        )
+        print(f"{browser.version}, {sys.platform}: {ROUNDS} round trips of 32 bytes")
         print(f"{'over':8} {'lost':>5} {'arrived':>8} {'p50 ms':>7} {'p99 ms':>7} {'proxy CPU, ms each':>26}")
         for udp, wanted in (("stream", "session"), ("webrtc", "webrtc")):
             page.run(

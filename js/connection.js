@@ -113,7 +113,10 @@ export class Connection {
       });
     const path = new Path({
       now,
-      failed,
+      failed: (reason) => {
+        session.channelLost();
+        failed(reason);
+      },
       connect: (events) => openChannel(ask, events),
       obstacle: () =>
         this.whyNoChannel || (this.carrier === "WebSocket" ? "" : "the proxy is reached by HTTP alone now"),

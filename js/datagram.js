@@ -123,6 +123,12 @@ export class DatagramSocket extends Endpoint {
     }
   }
 
+  channelLost() {
+    if (this.#routed) this.tell({ type: "route", channel: 0 }); // the proxy may notice later than the page
+    this.#routed = false;
+    this.wake();
+  }
+
   /** Whether datagrams go by the channel now: nothing that was asked before may be overtaken. */
   get #byChannel() {
     return this.#routed && !this.settling && !!this.network?.path?.open;

@@ -280,6 +280,9 @@ export class Endpoint {
     };
   }
 
+  /** What went beside the session goes with it again. */
+  channelLost() {}
+
   /** Windows of the network have opened. */
   roomChanged() {
     this.wake();

@@ -23,6 +23,12 @@ export function whyNoPeerConnection() {
     : "this browser has no WebRTC";
 }
 
+/** It drops such candidates, whatever they are for, and would try for a quarter of a minute (seen in 153). */
+const isFirefox = () => navigator.userAgent.includes("Firefox/");
+
+/** @param {import("./wire.js").Address} address */
+const isLoopback = ({ host }) => host.startsWith("127.") || host === "::1";
+
 /**
  * Make a channel; what becomes of it the events tell.
  * @param {Ask} ask gets the proxy's answer to an offer
@@ -49,13 +55,19 @@ export function openChannel(ask, events) {
   channel.onclose = () => current(() => gone("the proxy has closed it"));
   channel.onmessage = ({ data }) => current(() => events.received(new Uint8Array(data)));
   peer.onconnectionstatechange = () => {
-    if (peer.connectionState === "failed") current(() => gone("no UDP gets through between this page and the proxy"));
+    // "disconnected" may pass, but until it does or does not, half a minute's datagrams would be lost.
+    if (["disconnected", "failed"].includes(peer.connectionState)) {
+      current(() => gone("no UDP gets through between this page and the proxy"));
+    }
   };
   const negotiate = async () => {
     const offer = await peer.createOffer();
     const { mid, ...end } = endOf(offer.sdp ?? "");
     await peer.setLocalDescription(offer);
     const answer = await ask(end);
+    if (isFirefox() && answer.addresses.every(isLoopback)) {
+      throw new Error("Firefox reaches no proxy at a loopback address by WebRTC");
+    }
     await peer.setRemoteDescription({ type: "answer", sdp: answerOf(answer, mid) });
   };
   negotiate().catch((error) => current(() => gone(error.message)));

@@ -296,6 +296,11 @@ export class Session {
     this.sockets.get(frame.socket)?.receive(frame);
   }
 
+  /** The data channel is gone: datagrams come with the session again. */
+  channelLost() {
+    for (const socket of this.sockets.values()) socket.channelLost();
+  }
+
   /** The proxy is older than this page. @param {Frame} frame */
   #notUnderstood({ socket, kind }) {
     const error = new SocketError("EOPNOTSUPP", `the proxy is too old: it does not know frames of kind ${kind}`);

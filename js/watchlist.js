@@ -68,6 +68,7 @@ export class Watchlist {
    */
   take() {
     this.#woken = false;
+    this.system.undisturbed = true;
     /** @type {[number, number][]} */
     const taken = [];
     for (const fd of this.#ready) {
@@ -80,6 +81,7 @@ export class Watchlist {
 
   /** What was taken has been handled. */
   rearm() {
+    this.system.undisturbed = false;
     const handled = [...this.#ready];
     this.#ready.clear();
     for (const fd of handled) this.#arm(fd);

@@ -63,7 +63,7 @@ export class Polling {
       const ready = wanted.some(({ sock, events }) => !sock || readyFor(sock, events));
       // Who does not wait gets what there is now: behind an EINTR there would be no second look.
       const due = !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
-      if (due && (ready || timeout === 0)) {
+      if (due && !system.undisturbed && (ready || timeout === 0)) {
         if (system.suspends) return this.#turn();
         this.#lastTurn = performance.now();
         system.look();

@@ -7,6 +7,9 @@ import pytest
 from tests import contract
 from tests.browser.contract_page import bring_contract
 from tests.contract_peers import contract_peers
+from tests.relay import Relay
+from tests.servers.process import free_port
+from tests.udp_relay import UdpRelay
 
 INSTALL = "import pynet_browser; await pynet_browser.install(url, token=token, udp=udp); None"
 
@@ -128,3 +131,78 @@ def test_a_page_without_datagrams_makes_no_channel(bare, proxy):
     bare.run(INSTALL, url=proxy.ws_url, token=proxy.token, udp="auto")
     why = bare.run("import pynet_browser; pynet_browser.status().why_udp")
     assert why == "no datagram socket was used yet"
+
+
+BY_CHANNEL = """
+import asyncio, pynet_browser, socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(10)
+sock.connect(tuple(echo))
+for _ in range(100):
+    sock.send(b"warm")
+    sock.recv(100)
+    if pynet_browser.status().udp == "webrtc":
+        break
+    await asyncio.sleep(0.05)
+sock.send(b"routed")
+sock.recv(100)
+sys.kept = sock  # for the next program
+pynet_browser.status().udp
+"""
+
+
+TWENTY = """
+import sys
+with sys.kept as sock:
+    echoes = [(sock.send(b"%d" % number), sock.recv(100).decode())[1] for number in range(20)]
+echoes
+"""
+
+
+def test_datagrams_go_on_while_the_websocket_stands_still(bare, start_proxy, peers):
+    proxy = start_proxy("--origin", "*")
+    with Relay((proxy.host, proxy.port)) as relay:
+        bare.run(INSTALL, url=f"ws://127.0.0.1:{relay.port}/pynet", token=proxy.token, udp="auto")
+        assert bare.run(BY_CHANNEL, echo=peers["datagram_echo"]) == "webrtc"
+        relay.freeze()
+        assert bare.run(TWENTY) == [str(number) for number in range(20)]
+        relay.thaw()
+        bare.run("import pynet_browser; pynet_browser.uninstall()")
+
+
+def test_where_no_udp_gets_through_datagrams_go_by_the_websocket(bare, start_proxy, peers):
+    port = free_port()
+    with UdpRelay(("127.0.0.1", port), "127.0.0.2", port) as relay:
+        proxy = start_proxy("--origin", "*", "--webrtc-ports", str(port), "--webrtc-address", "127.0.0.2")
+        bare.run(INSTALL, url=proxy.ws_url, token=proxy.token, udp="auto")
+        relay.loss = 1
+        assert bare.run(ECHO, echo=peers["datagram_echo"])[:2] == ["there?", "session"]
+        assert bare.run("import pynet_browser; pynet_browser.status().why_udp") == "it is being made"
+        assert bare.run(ECHO, echo=peers["datagram_echo"])[:2] == ["there?", "session"]
+
+
+UNTIL_BACK = """
+import pynet_browser, sys, time
+sock = sys.kept
+sock.settimeout(0.2)
+start, back = time.monotonic(), ""
+while time.monotonic() - start < 30 and not back:
+    sock.send(b"back?")
+    try:
+        back = sock.recv(100).decode()
+    except TimeoutError:
+        pass
+sock.close()
+[back, pynet_browser.status().udp, pynet_browser.status().why_udp]
+"""
+
+
+def test_a_channel_that_is_cut_is_done_without_after_a_while(bare, start_proxy, peers):
+    port = free_port()
+    with UdpRelay(("127.0.0.1", port), "127.0.0.2", port) as relay:
+        proxy = start_proxy("--origin", "*", "--webrtc-ports", str(port), "--webrtc-address", "127.0.0.2")
+        bare.run(INSTALL, url=proxy.ws_url, token=proxy.token, udp="auto")
+        assert bare.run(BY_CHANNEL, echo=peers["datagram_echo"]) == "webrtc"
+        relay.loss = 1
+        why = "no UDP gets through between this page and the proxy"
+        assert bare.run(UNTIL_BACK, timeout=40) == ["back?", "session", why]

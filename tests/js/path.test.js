@@ -178,6 +178,17 @@ suite("a datagram socket", () => {
     const routes = line.said().filter(({ type }) => type === "route");
     assert.deepEqual(routes.map(({ channel }) => channel), [1, 0]);
   });
+
+  test("hears in the session again when the channel is gone", () => {
+    const { line, bench, socket } = bound();
+    bench.last.events.opened();
+    socket.follow(line, true);
+    bench.last.events.closed("cut");
+    socket.channelLost();
+    socket.channelLost();
+    const routes = line.said().filter(({ type }) => type === "route");
+    assert.deepEqual(routes.map(({ channel }) => channel), [1, 0]);
+  });
 });
 
 suite("what the ends of a channel are told", () => {

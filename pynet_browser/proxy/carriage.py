@@ -87,6 +87,11 @@ class Carriage:
         return self._state == "ended"
 
     @property
+    def detached(self) -> bool:
+        """Whether nobody carries the session now."""
+        return self._state == "detached"
+
+    @property
     def exchanges(self) -> int:
         """How many exchanges are under way."""
         return len(self._exchanges)

@@ -6,25 +6,27 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import functools
 import json
-import logging
 import os
+import secrets
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import quote
 
 from pynet_browser import __version__
-from pynet_browser.proxy import addresses
+from pynet_browser.proxy import addresses, logs
 from pynet_browser.proxy.addresses import bracketed
 from pynet_browser.proxy.allocator import collect_seldom, keep_freed_memory
-from pynet_browser.proxy.config import Config, ConfigError
+from pynet_browser.proxy.config import Config, ConfigError, MetricsAccess
+from pynet_browser.proxy.logs import LogFormat
 from pynet_browser.proxy.machine import machine_addresses
 from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.tokens import table_of
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.sessions import Sessions
@@ -58,24 +60,42 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     arguments = vars(parser.parse_args(argv))
-    del arguments["command"]
-    file, verbose = arguments.pop("config"), arguments.pop("verbose")
+    command, name = arguments.pop("command"), arguments.pop("name")
+    if command == "token" or name is not None:
+        _make_token(parser, command, name)
+        return
+    file, verbose, form = (arguments.pop(name) for name in ("config", "verbose", "log_format"))
     if not arguments["no_token"] and arguments["token"] is None:
         arguments["token"] = os.environ.get(TOKEN_VARIABLE)
     try:
         config = Config.load(arguments, file)
     except ConfigError as error:
         parser.error(str(error))
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("pynet_browser").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    # Where there is nothing to read anew, a hangup ends the process, as when its terminal is closed.
+    files = file is not None or config.tokens is not None
+    load = functools.partial(Config.load, arguments, file) if files else None
+    logs.configure(form, verbose=verbose)
     try:
         keep_freed_memory()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config))
+            runner.run(_serve(config, load))
     except StartError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:  # where the loop cannot handle signals itself
         pass
+
+
+def _make_token(parser: argparse.ArgumentParser, command: str, name: str | None) -> None:
+    """Prints a new token, and what the file of tokens is to say of it."""
+    if command != "token" or name is None:
+        parser.error("a new token has a name, as in: pynet-browser token ada")
+    token = secrets.token_urlsafe(32)
+    try:
+        table = table_of(name, token)
+    except ConfigError as error:
+        parser.error(str(error))
+    print(f"The token, to be given to whom it is for, and kept nowhere else:\n\n    {token}\n")
+    print(f"In the file of tokens (pynet-browser serve --tokens FILE):\n\n{table}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,7 +107,14 @@ def _parser() -> argparse.ArgumentParser:
         "the most specific decides. For --listen it is [tcp:|udp:][address:]port: without an address this "
         "machine alone can connect, with 0.0.0.0, [::] or * every other too.",
     )
-    parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help="may be left out")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["serve", "token"],
+        default="serve",
+        help="serve, which may be left out; or token, which makes a new one for the file of --tokens",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the new token")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 for any free one (default: 8765)")
@@ -101,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_const",
         const=True,
         help="let every page of an allowed origin in; only when listening on this machine alone",
+    )
+    parser.add_argument(
+        "--tokens",
+        metavar="FILE",
+        help="TOML file of named tokens, each with rules, limits and an end of its own; read anew at SIGHUP",
     )
     _add_list(parser, "--origin", "URL", "origins", "pages that may connect beside the proxy's own")
     _add_list(parser, "--hostname", "NAME", "hostnames", "names under which the proxy is reached")
@@ -148,6 +180,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="targets for /websockify?token=NAME: lines name: host:port",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=get_args(LogFormat),
+        help="write a line for every decision: key=value (text), or JSON",
+    )
+    parser.add_argument(
+        "--metrics",
+        choices=get_args(MetricsAccess),
+        help="who may read /metrics: with a token (default), programs on this machine, everybody, nobody",
+    )
+    parser.add_argument("--metrics-token", metavar="TOKEN", help="what opens /metrics, and nothing else")
     parser.add_argument("--verbose", action="store_true", help="log requests and connections")
     return parser
 
@@ -166,8 +209,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, load: Callable[[], Config] | None) -> None:
     """Serves until the process is told to stop.
+
+    Args:
+        config: what it was told.
+        load: reads that anew at SIGHUP; None leaves that signal alone.
 
     Raises:
         StartError: The proxy cannot start.
@@ -176,6 +223,7 @@ async def _serve(config: Config) -> None:
         from aiohttp import web
 
         from pynet_browser.proxy.app import POLICY, SESSIONS, create_app
+        from pynet_browser.proxy.reloading import reload_on_hangup
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pynet_browser"):
             raise
@@ -202,6 +250,8 @@ async def _serve(config: Config) -> None:
     try:
         for listener in listeners:
             await web.SockSite(runner, listener).start()
+        if load is not None:
+            reload_on_hangup(app[SESSIONS].tenants, load)
         _announce(config)
         await stop.wait()
         await _drain(app[SESSIONS], config.drain, hurry)
@@ -277,6 +327,10 @@ def _announce(config: Config) -> None:
     where = f"{host}:{config.port}"
     query = f"?token={quote(config.token, safe='')}" if config.token is not None else ""
     token = f", token={json.dumps(config.token)}" if config.token is not None else ""
+    if config.token is None and config.wants_token:
+        token = ', token="…"'
     print(f"The proxy is running. Open\n\n    http://{where}/{query}\n")
     print(f'or, in Python in a page:\n\n    await pynet_browser.install("ws://{where}/pynet"{token})\n')
+    if config.tokens is not None:
+        print(f"It knows {len(config.tokens)} named tokens; SIGHUP has it read them anew.\n")
     print("Ctrl-C stops it.", flush=True)

@@ -18,8 +18,8 @@ __all__ = ["Signalling"]
 CLOSE_TIMEOUT = 2.0
 """Seconds in which a peer must have answered the close."""
 
-UNSUPPORTED_DATA = 1003
-"""Close code (RFC 6455 §7.4.1)."""
+UNSUPPORTED_DATA, POLICY_VIOLATION = 1003, 1008
+"""Close codes (RFC 6455 §7.4.1)."""
 
 
 class Signalling:
@@ -48,7 +48,7 @@ class Signalling:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one who may come in, until he leaves or has to go."""
         offers = admission.offers_of(request.headers.getall("Sec-WebSocket-Protocol", ()))
-        admission.check(request, admission.given_token(request, offers))
+        tenant = admission.check(request, admission.given_token(request, offers))
         name = request.match_info["room"]
         try:
             check_name(name)
@@ -62,10 +62,15 @@ class Signalling:
         )
         await socket.prepare(request)
         # A task of its own, so that `close` can wait for it.
-        serving = asyncio.create_task(_Visit(socket, request.transport, self.rooms, name).run())
+        visit = _Visit(socket, request.transport, self.rooms, name)
+        serving = asyncio.create_task(visit.run())
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
-        await serving
+        tenant.visits.add(visit)
+        try:
+            await serving
+        finally:
+            tenant.visits.discard(visit)
         return socket
 
     async def close(self) -> None:
@@ -91,6 +96,13 @@ class _Visit:
         self._awake.set()
         if seat.ending is not None:
             self._over.set()
+
+    def dismiss(self, reason: str) -> None:
+        """The token is valid no more."""
+        self._seat.end(POLICY_VIOLATION, reason)
+
+    def bounds_changed(self) -> None:
+        """None of them is about rooms."""
 
     async def run(self) -> None:
         """Pass on what is said until one of both ends it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket as host_socket
 import time
 from collections.abc import Callable
@@ -42,12 +41,10 @@ from pynet_browser.proxy.endpoint import (
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.options import JOINING, set_option
 from pynet_browser.proxy.peers import Peer, Peers
-from pynet_browser.proxy.policy import ANY_PORT
+from pynet_browser.proxy.policy import ANY_PORT, ForbiddenError
 from pynet_browser.wire import encode_frame
 
 __all__ = ["DATAGRAM_MAX", "DatagramSocket"]
-
-log = logging.getLogger(__name__)
 
 DATAGRAM_MAX = 65507
 """Most bytes of data in one datagram: what IPv4 has room for behind its header and UDP's."""
@@ -77,12 +74,14 @@ class DatagramSocket(Endpoint):
     """
 
     NOUN = "datagram socket"
+    kind = "udp"
 
     def __init__(self, session: EndpointOwner, frame: Open) -> None:
         super().__init__(session, frame.socket, frame.family)
         self._loop = watching_loop()
         self._socket = open_socket(frame.family, host_socket.SOCK_DGRAM)
         self._peers = Peers(session, self._socket)
+        self.stands("")
         self._faults = Pace(FAULTS_PER_SECOND, FAULTS_PER_SECOND)
         self._dropped = 0
         self._lingering: asyncio.TimerHandle | None = None
@@ -106,6 +105,11 @@ class DatagramSocket(Endpoint):
                 return Done(request.socket)
             case _:
                 raise host_error(errno.EOPNOTSUPP)
+
+    @property
+    def state(self) -> str:
+        """What it is doing."""
+        return "associated" if self._peers.associate else "open"
 
     @property
     def _local(self) -> Address:
@@ -139,7 +143,7 @@ class DatagramSocket(Endpoint):
             raise host_error(errno.EINVAL)
         decision = self._session.policy.decide("udp", str(group), group, self._local.port or ANY_PORT)
         if not decision.allowed:
-            raise PermissionError(errno.EACCES, decision.reason)
+            raise ForbiddenError(decision)
 
     def _let_go(self, frame: Frame) -> None:
         if self._channel and isinstance(frame, Close):
@@ -175,9 +179,13 @@ class DatagramSocket(Endpoint):
     # ── Datagrams ──────────────────────────────────────────────────────────────────────────────────
 
     def _send(self, frame: Datagram) -> None:
-        if not self._session.sent_datagrams.allows(time.monotonic()):
+        brake = self._session.sending
+        too_much = brake is not None and not brake.within(1)
+        if too_much or not self._session.sent_datagrams.allows(time.monotonic()):
             self._drop()
             return
+        if brake is not None:
+            brake.spend(len(frame.data))
         try:
             if len(frame.data) > DATAGRAM_MAX:
                 raise host_error(errno.EMSGSIZE)
@@ -203,6 +211,7 @@ class DatagramSocket(Endpoint):
             self._drop()
 
     def _hand_over(self, data: Buffer, peer: Peer) -> None:
+        self.traffic.sent += len(data)
         if peer is self._peers.associate:
             self._socket.send(data)  # BSD wants no address where there is an associate
         else:
@@ -231,10 +240,15 @@ class DatagramSocket(Endpoint):
         source = self._peers.source(name)
         if source is None:
             return
+        self.traffic.received += size
         session = self._session
         frame = Datagram(self.id, source.address, session.scratch[:size])
         channel = session.datagram_channel(size + HEADERS_MAX) if self._channel else None
         room = channel is not None or session.room > 0
+        brake = session.receiving
+        if brake is not None:
+            room = room and bool(brake.within(1))
+            brake.spend(size if room else 0)
         if size > DATAGRAM_MAX or not room or not session.heard_datagrams.allows(time.monotonic()):
             self._drop()
         elif channel is None:
@@ -247,12 +261,15 @@ class DatagramSocket(Endpoint):
 
     def _fault(self, error: OSError) -> None:
         """The page's next operation on this socket fails."""
+        if isinstance(error, ForbiddenError):
+            self._session.refused("connect", error.rule, protocol="udp", message=error.message)
         if self._session.room > 0 and self._faults.allows(time.monotonic()):
             self._session.send(Fault(self.id, *reason(error)))
         else:
             self._drop()
 
     def _drop(self) -> None:
+        self.traffic.dropped += 1
         self._dropped = min(self._dropped + 1, COUNT_MAX)
         if self._telling is None:
             self._telling = self._loop.call_later(QUIET, self._quiet)

@@ -67,7 +67,7 @@ async def test_the_bytes_of_the_example_are_a_session(monkeypatch):
     protocol = websockets.Subprotocol("pynet.v1")
     with Answering() as host:
         async with (
-            running_proxy(token="secret") as proxy,
+            running_proxy(token="secret", webrtc=False) as proxy,
             websockets.connect(proxy.url, subprotocols=[protocol], compression=None) as page,
         ):
             await exchange(page, host)

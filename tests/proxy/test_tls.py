@@ -27,7 +27,7 @@ TLS_1_2, TLS_1_3, NONE_LOWER, NONE_HIGHER = 0x0303, 0x0304, 0xFFFE, 0xFFFF
 
 @pytest.fixture
 async def proxy():
-    async with running_proxy(tls_proxy=True, connect_timeout=5) as proxy:
+    async with running_proxy(tls_proxy=True, webrtc=False, connect_timeout=5) as proxy:
         yield proxy
 
 
@@ -93,7 +93,7 @@ async def connected(proxy: Any, port: int) -> AsyncIterator[tuple[Any, Any]]:
 
 async def test_it_is_off_unless_the_operator_says_otherwise(authority):
     async with (
-        running_proxy() as careful,
+        running_proxy(webrtc=False) as careful,
         server(echo, served(authority.good)) as port,
         connected(careful, port) as (page, socket),
     ):

@@ -35,6 +35,7 @@ PURE_PYTHON = [
     "proxy/compat/posix_errno",
     "proxy/compat/wisp_packets",
     "proxy/limits",
+    "proxy/tcp_states",
     "proxy/rooms",
     "http/redirects",
     "http/outgoing",

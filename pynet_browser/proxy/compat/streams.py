@@ -29,10 +29,11 @@ from pynet_browser.frames import (
 )
 from pynet_browser.proxy.compat.channel import Channel
 from pynet_browser.proxy.compat.client import Client
-from pynet_browser.proxy.endpoint import Endpoint, reason
-from pynet_browser.proxy.policy import Protocol
+from pynet_browser.proxy.endpoint import Endpoint, authority, reason
+from pynet_browser.proxy.policy import ForbiddenError, Protocol
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.tcp import LINGER, HostSocket
+from pynet_browser.proxy.tenants import Tenant
 from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import WINDOW_INITIAL, Budget, busy_within
 
@@ -196,14 +197,17 @@ class DatagramStream(Stream):
         try:
             address = await self._client.resolver.destination("udp", host, port)
             if refusal := self._client.refusal:
-                raise DialError(*refusal)
+                raise refusal
             socket = DatagramSocket(self._client, Open(self.id, 1, 6 if ":" in address else 4))
             self._client.keep(socket)
             answer = socket.answer(Associate(self.id, self.id, port, host), address)
         except DialError as error:
+            self._client.failed("connect", error, protocol="udp", target=authority(host, port))
             self._client.send(Reset(self.id, error.code, error.message))
             return
         except OSError as error:
+            if isinstance(error, ForbiddenError):
+                self._client.refused("connect", error.rule, protocol="udp", target=authority(host, port))
             self._client.send(Reset(self.id, *reason(error)))
             return
         assert isinstance(answer, Associated)
@@ -254,8 +258,8 @@ class StreamClient(Client[Endpoint]):
         streams: those that have not ended, by the ids of their sockets.
     """
 
-    def __init__(self, request: web.Request, channel: Channel) -> None:
-        super().__init__(request, channel)
+    def __init__(self, request: web.Request, channel: Channel, tenant: Tenant) -> None:
+        super().__init__(request, channel, tenant)
         self.budget = Budget(0)
         self.busy = busy_within(0)
         self.peer_window = DOWN_WINDOW
@@ -269,10 +273,12 @@ class StreamClient(Client[Endpoint]):
         Raises:
             DialError: ``EMFILE`` or ``ENFILE``: there are too many.
         """
-        if refusal := self.refusal:
-            raise DialError(*refusal)
-        if len(self.streams) >= self._sessions.config.limits.sockets_per_session:
-            raise DialError("EMFILE", self._too_many(len(self.streams), "sockets_per_session"))
+        refusal = self.refusal
+        if refusal is None and len(self.streams) >= self._sessions.config.limits.sockets_per_session:
+            refusal = self._too_many("EMFILE", len(self.streams), "sockets_per_session")
+        if refusal:
+            self.failed("connect", refusal, protocol=protocol, target=authority(host, port))
+            raise refusal
         self._newest += 1
         kind = ConnectionStream if protocol == "tcp" else DatagramStream
         stream = self.streams[self._newest] = kind(self, self._newest, number)
@@ -367,6 +373,8 @@ class StreamClient(Client[Endpoint]):
         """Send bytes of a socket; they are copied."""
         if stream := self.streams.get(socket):
             self.channel.push(self.pack(stream, data), socket, len(data))
+            if self.receiving is not None:
+                self.receiving.spend(len(data))
             self._account()
 
     def _sent(self, about: int, size: int) -> None:

@@ -70,13 +70,24 @@ export class Polling {
         return null;
       }
       if (timeout === 0 || ready) return null;
-      for (const { sock } of wanted) sock?.follow(system.suspends);
-      if (system.suspends) return this.#anyReady(wanted, timeout);
-      if (wanted.length || timeout > 0) this.#block(wanted, timeout);
-      return null;
+      return this.#wait(wanted, timeout);
     } catch {
       return null;
     }
+  }
+
+  /**
+   * Wait by whichever way is open here.
+   * @param {Polled[]} wanted
+   * @param {number} timeout
+   * @returns {Promise<number> | null}
+   */
+  #wait(wanted, timeout) {
+    const { suspends } = this.system;
+    for (const { sock } of wanted) sock?.follow(suspends);
+    if (suspends) return this.#anyReady(wanted, timeout);
+    if (wanted.length || timeout > 0) this.#block(wanted, timeout);
+    return null;
   }
 
   /** Let the page have a turn; then poll is to look again. @returns {Promise<number>} */

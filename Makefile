@@ -44,7 +44,7 @@ demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
 jupyterlite: $(LITE_SITE)
 
 test: setup $(LITE_SITE) $(NODE_STAMP)
-	$(PYTHON) tests/machine.py chromium curl dnsmasq firefox mariadb mosquitto postgresql redis
+	$(PYTHON) tests/machine.py chromium curl dnsmasq firefox haproxy mariadb mosquitto nginx postgresql redis
 	$(PYTHON) tests/machine.py emscripten || echo "Without it the tests of programs that it compiles are left out."
 	@echo "What needs no browser is tested meanwhile, and shown afterwards."
 	@($(call TEST,tests/unit tests/machinery tests/tls tests/proxy)) >build/tests-here.txt 2>&1 & here=$$!; \

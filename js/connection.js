@@ -4,14 +4,17 @@
  * @module
  */
 
+import { withAffinity } from "./affinity.js";
 import { Alarm } from "./alarm.js";
 import { Attempts } from "./attempts.js";
 import { ANSWER_MAX, BODY_MAX, LAST_MAX, exchangeAddress, exchangeNow, sayLast } from "./carriers/http.js";
 import { Downlink } from "./downlink.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { joined } from "./fields.js";
-import { KeepAlive } from "./keepalive.js";
+import { KEEPALIVE_MIN, KeepAlive } from "./keepalive.js";
 import { UNSENT_MAX, hasServed, newLine, openCarrier } from "./line.js";
+import { Path } from "./path.js";
+import { openChannel, whyNoPeerConnection } from "./peer-connection.js";
 import { Session } from "./session.js";
 import { Stretch } from "./stretch.js";
 import { notMeanwhile } from "./turn.js";
@@ -26,9 +29,6 @@ const TRIAL_TIME = 4_000;
 
 /** Most characters of a reason that the proxy is told. */
 const REASON_MAX = 500;
-
-/** A proxy that asks for signs of life more often (ms) is not heeded: the answers would come too late. */
-const KEEPALIVE_MIN = 1_000;
 
 /**
  * @typedef {import("./attempts.js").Kind} Kind
@@ -77,9 +77,12 @@ export class Connection {
    * @param {string} token
    * @param {string} agent what this page calls itself
    * @param {boolean} [streams] whether bulk may come by a stream
+   * @param {(reason: string) => void} [onNoChannel] called when datagrams find no data channel; without it none
+   *   is looked for
    */
-  constructor(url, token, agent, streams = true) {
+  constructor(url, token, agent, streams = true, onNoChannel = undefined) {
     this.url = url;
+    this.#address = withAffinity(url);
     /** @param {Purpose} [purpose] */
     this.#greeting = (purpose) => this.session.greeting(token, agent, purpose);
     this.session = new Session({
@@ -87,8 +90,9 @@ export class Connection {
       send: (message) => this.#send(message),
       later: (flush) => queueMicrotask(flush),
     });
+    if (onNoChannel) this.session.path = this.#newPath(onNoChannel);
     this.downlink = new Downlink(streams, {
-      address: exchangeAddress(url),
+      address: () => exchangeAddress(this.#address),
       now,
       greeting: this.#greeting,
       tell: (frame) => this.#sendUnnumbered(frame),
@@ -97,6 +101,47 @@ export class Connection {
   }
 
   #greeting;
+  #address;
+
+  /** @param {(reason: string) => void} failed */
+  #newPath(failed) {
+    const { session } = this;
+    /** @type {import("./path.js").Ask} */
+    const ask = (end) =>
+      new Promise((resolve, reject) => {
+        session.request({ type: "offer", ...end }, (error, answer) => (error ? reject(error) : resolve(answer)));
+      });
+    const path = new Path({
+      now,
+      failed: (reason) => {
+        session.channelLost();
+        failed(reason);
+      },
+      connect: (events) => openChannel(ask, events),
+      obstacle: () =>
+        this.whyNoChannel || (this.carrier === "WebSocket" ? "" : "the proxy is reached by HTTP alone now"),
+    });
+    path.received = (message) => {
+      try {
+        session.receiveDatagram(message);
+      } catch (error) {
+        this.#broken(/** @type {Error} */ (error));
+        if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
+      }
+    };
+    return path;
+  }
+
+  /** Why this page can have no data channel to this proxy; empty if it can. */
+  get whyNoChannel() {
+    const unable = whyNoPeerConnection();
+    if (unable) return unable;
+    if (this.session.state === "fresh") return "the proxy was not reached yet";
+    if (!this.session.features.includes("webrtc")) {
+      return "the proxy does not offer WebRTC: it needs `pip install 'pynet-browser[webrtc]'`, and no --no-webrtc";
+    }
+    return "";
+  }
 
   /**
    * Reach the proxy and be welcomed.
@@ -180,7 +225,7 @@ export class Connection {
       const held = messages.length < link.underWay ? 0 : Math.ceil(wait);
       const greeting = this.#greeting({ type: "poll", wait: held, limit: ANSWER_MAX });
       const body = joined([greeting, ...messages]);
-      answer = exchangeNow(exchangeAddress(this.url), body, held + ATTEMPT_TIME);
+      answer = exchangeNow(exchangeAddress(this.#address), body, held + ATTEMPT_TIME);
     } catch (error) {
       if (error instanceof RangeError) this.#refuse("ENETUNREACH", "unreachable", error.message); // such a token fits nowhere
     }
@@ -222,7 +267,7 @@ export class Connection {
     this.#candidateUntil = now() + (this.#attempts.proven ? ATTEMPT_TIME : TRIAL_TIME);
     try {
       events.greeting();
-      line.carrier = openCarrier(kind, this.url, events);
+      line.carrier = openCarrier(kind, this.#address, events);
     } catch (error) {
       this.#lost(line, String(error));
     }
@@ -329,7 +374,7 @@ export class Connection {
       this.#send(farewell);
     } else {
       const greeting = this.#greeting({ type: "poll", wait: 0, limit: 0 });
-      sayLast(exchangeAddress(this.url), greeting, this.session.link.outstanding(LAST_MAX), farewell);
+      sayLast(exchangeAddress(this.#address), greeting, this.session.link.outstanding(LAST_MAX), farewell);
     }
   }
 
@@ -439,6 +484,7 @@ export class Connection {
   /** @param {Line} line @param {Frame} refused */
   #refused(line, { code, message }) {
     if (code === "busy" && !this.#opening) {
+      if (!this.session.name) this.#address = withAffinity(this.url); // another proxy behind a balancer may have room
       if (line.kind !== "exchange") this.#lost(line, message); // it may let us in later
       return;
     }

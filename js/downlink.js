@@ -12,7 +12,7 @@ import { notMeanwhile } from "./turn.js";
  * @typedef {import("./wire.js").Frame} Frame
  * @typedef {import("./line.js").Line} Line
  * @typedef {object} Surroundings
- * @property {string} address where requests go
+ * @property {() => string} address where requests go
  * @property {() => number} now
  * @property {(purpose: import("./session.js").Purpose) => Uint8Array} greeting what the request holds
  * @property {(frame: Frame) => void} tell the proxy, on the WebSocket
@@ -75,7 +75,7 @@ export class Downlink {
       notMeanwhile(() => line.over || handle());
     };
     const greeting = this.#greeting({ type: "stream", number: ++this.#number });
-    const stream = openStream(this.#address, greeting, {
+    const stream = openStream(this.#address(), greeting, {
       received: (piece) => current(() => this.#brought(line, piece)),
       closed: (error) => current(() => this.#closed(error)),
     });

@@ -3,6 +3,9 @@
  * @module
  */
 
+/** A proxy that asks for signs of life more often (ms) is not heeded: the answers would come too late. */
+export const KEEPALIVE_MIN = 1_000;
+
 export class KeepAlive {
   #probed = false;
 

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { withAffinity } from "./affinity.js";
 import { ANSWER_MAX, BODY_MAX, STATUSES, ask, contentOf, exchangeAddress, exchangeNow } from "./carriers/http.js";
 import { SUBPROTOCOL } from "./carriers/websocket.js";
 import { joined } from "./fields.js";
+import { whyNoPeerConnection } from "./peer-connection.js";
 import { Session } from "./session.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
@@ -51,6 +53,7 @@ export function surroundings() {
     origin: globalThis.origin ?? "null",
     thread: "document" in globalThis ? "page" : "worker",
     online: navigator.onLine ?? true,
+    noPeerConnection: whyNoPeerConnection(),
   };
 }
 
@@ -71,12 +74,14 @@ class Probe {
     later: (flush) => queueMicrotask(flush),
   });
   #question;
+  #url;
   #address;
 
   /** @param {Question} question */
   constructor(question) {
     this.#question = question;
-    this.#address = exchangeAddress(question.url);
+    this.#url = withAffinity(question.url);
+    this.#address = exchangeAddress(this.#url);
   }
 
   async run() {
@@ -90,7 +95,7 @@ class Probe {
       const reached = await this.#reachHost();
       const permissions = await localPermissions(); // asked for by what was tried
       const found = { webSocket, greeting, http, health, synchronous, roundTrips, reached, permissions };
-      return { ...found, forbidden: forbidden.seen };
+      return { ...found, features: this.#session.features, forbidden: forbidden.seen };
     } finally {
       forbidden.end();
       await this.#leave();
@@ -108,7 +113,7 @@ class Probe {
   async #openWebSocket() {
     const since = now();
     try {
-      this.#line = new Line(this.#question.url, this.#session);
+      this.#line = new Line(this.#url, this.#session);
     } catch (error) {
       return { outcome: "barred", message: said(error) };
     }
@@ -186,7 +191,7 @@ class Probe {
   /** Whether anybody answers there: a page may ask that of whoever refuses it. @returns {Promise<Finding>} */
   async #health() {
     try {
-      await fetch(new URL("healthz", this.#address.replace(/\/http$/, "")), {
+      await fetch(new URL("healthz", this.#address.replace(/\/http\?/, "?")), {
         mode: "no-cors",
         cache: "no-store",
         credentials: "omit",

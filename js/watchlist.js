@@ -43,6 +43,7 @@ export class Watchlist {
     this.forget(fd);
     const sock = this.system.find(fd);
     if (!sock) return this.system.module.FS.getStream(fd) ? "EPERM" : "EBADF"; // epoll_ctl(2)
+    sock.follow(true);
     this.#watched.set(fd, { sock, events, forget: null });
     this.#arm(fd);
     return "";

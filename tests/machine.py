@@ -73,6 +73,16 @@ def find_firefox() -> str | None:
     return next((path for path in found if path and answers_version(path)), None)
 
 
+def find_haproxy() -> str | None:
+    """The path of HAProxy."""
+    return shutil.which("haproxy", path=SERVER_PATH)
+
+
+def find_nginx() -> str | None:
+    """The path of nginx."""
+    return shutil.which("nginx", path=SERVER_PATH)
+
+
 def find_mariadb() -> str | None:
     """The path of mariadbd, if what it takes to make a database is there too."""
     path = shutil.which("mariadbd", path=SERVER_PATH)
@@ -107,8 +117,10 @@ PROGRAMS = {
     "dnsmasq": Program("dnsmasq", find_dnsmasq, ["dnsmasq-base"]),
     "emscripten": Program("Emscripten", find_emscripten, ["emscripten"]),
     "firefox": Program("Firefox", find_firefox, ["firefox-esr"]),
+    "haproxy": Program("HAProxy", find_haproxy, ["haproxy"]),
     "mariadb": Program("MariaDB", find_mariadb, ["mariadb-server-core", "mariadb-client-core"]),
     "mosquitto": Program("Mosquitto", find_mosquitto, ["mosquitto"]),
+    "nginx": Program("nginx", find_nginx, ["nginx-light"]),
     "postgresql": Program("PostgreSQL", find_postgresql, ["postgresql"]),
     "redis": Program("Redis", find_redis, ["redis-server"]),
 }

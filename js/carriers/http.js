@@ -38,7 +38,8 @@ const MEDIA_TYPE = "text/plain";
  * @param {string} url ws:// or wss://
  */
 export function exchangeAddress(url) {
-  return `${url.replace(/^ws/, "http")}/http`;
+  const [base, ...query] = url.replace(/^ws/, "http").split("?");
+  return [`${base}/http`, ...query].join("?");
 }
 
 /**

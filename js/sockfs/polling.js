@@ -70,6 +70,7 @@ export class Polling {
         return null;
       }
       if (timeout === 0 || ready) return null;
+      for (const { sock } of wanted) sock?.follow(system.suspends);
       if (system.suspends) return this.#anyReady(wanted, timeout);
       if (wanted.length || timeout > 0) this.#block(wanted, timeout);
       return null;

@@ -22,14 +22,16 @@ from pynet_browser.proxy.services import ServiceAddresses, running_services
 if TYPE_CHECKING:
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.signalling import Signalling
 
-__all__ = ["CONFIG", "POLICY", "RELAYS", "RESOLVER", "SESSIONS", "create_app", "own_origin"]
+__all__ = ["CONFIG", "POLICY", "RELAYS", "RESOLVER", "SESSIONS", "SIGNALLING", "create_app", "own_origin"]
 
 CONFIG = web.AppKey("config", Config)
 POLICY = web.AppKey("policy", Policy)
 RESOLVER = web.AppKey("resolver", Resolver)
 SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions")
 RELAYS: web.AppKey[Relays] = web.AppKey("relays")
+SIGNALLING: web.AppKey[Signalling] = web.AppKey("signalling")
 ASSETS = web.AppKey("assets", Assets)
 SERVICES: web.AppKey[ServiceAddresses] = web.AppKey("services")
 
@@ -72,6 +74,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     from pynet_browser.proxy.compat import posix, websockify, wisp
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.signalling import Signalling
 
     app = web.Application(middlewares=[_log_access, _check_host])
     policy = Policy(config.allow, config.deny, config.listen, public=config.public, own_port=config.port)
@@ -94,6 +97,10 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
         wisp.add_routes(app)
     if config.posix:
         posix.add_routes(app)
+    if config.signal:
+        app[SIGNALLING] = Signalling(config)
+        app.router.add_get("/signal/{room}", app[SIGNALLING].handle)
+        app.on_shutdown.append(_close_rooms)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)
@@ -176,11 +183,18 @@ async def _close_sessions(app: web.Application) -> None:
     await app[SESSIONS].close()
 
 
+async def _close_rooms(app: web.Application) -> None:
+    await app[SIGNALLING].close()
+
+
 # ── Routes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _health(_request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok", "version": __version__})
+async def _health(request: web.Request) -> web.Response:
+    # For balancers 404 is "nobody new, but those who have been here" (HAProxy's disable-on-404); for probes, "no".
+    draining = request.app[SESSIONS].draining
+    status = "draining" if draining else "ok"
+    return web.json_response({"status": status, "version": __version__}, status=404 if draining else 200)
 
 
 async def _to_demo(request: web.Request) -> web.Response:

@@ -92,6 +92,11 @@ class Carriage:
         return len(self._exchanges)
 
     @property
+    def listening(self) -> bool:
+        """Whether the page hears what comes elsewhere than in the answer of an exchange."""
+        return not self._quiet
+
+    @property
     def ahead(self) -> int:
         """Bytes that may wait to be taken: what keeps a WebSocket busy, or fills an answer."""
         return SEND_AHEAD if self._socket and not self._quiet else self._limit

@@ -23,6 +23,7 @@ from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import bracketed
 from pynet_browser.proxy.allocator import collect_seldom, keep_freed_memory
 from pynet_browser.proxy.config import Config, ConfigError
+from pynet_browser.proxy.machine import machine_addresses
 from pynet_browser.proxy.policy import Rule
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ __all__ = ["main"]
 
 TOKEN_VARIABLE = "PYNET_TOKEN"
 BACKLOG = 1024
-FOREIGN = {
+OPTIONAL = {
     "websockify": "clients of websockify",
     "wisp": "clients of Wisp",
     "posix": "programs with Emscripten's POSIX sockets",
+    "signal": "rooms in which pages meet for WebRTC",
 }
 SHUTDOWN_TIMEOUT = 0.5
 """Seconds that requests being answered get to finish when the proxy stops. aiohttp may wait twice as long."""
@@ -112,6 +114,21 @@ def _parser() -> argparse.ArgumentParser:
         help="let pages have TLS end here: this machine then reads what it carries (default: in the page)",
     )
     parser.add_argument(
+        "--no-webrtc",
+        dest="webrtc",
+        action="store_const",
+        const=False,
+        help="carry datagrams of pages with all else (default: over WebRTC too, where aiortc is installed)",
+    )
+    _add_list(
+        parser, "--webrtc-address", "ADDRESS", "webrtc_addresses", "where pages reach this machine by UDP"
+    )
+    parser.add_argument(
+        "--webrtc-ports",
+        metavar="LOW-HIGH",
+        help="UDP ports for WebRTC, of which one is used (default: any free one)",
+    )
+    parser.add_argument(
         "--drain",
         type=float,
         metavar="SECONDS",
@@ -122,9 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-demo", dest="demo", action="store_const", const=False, help="serve no demo page and services"
     )
-    for name, whom in FOREIGN.items():
+    for name, what in OPTIONAL.items():
         parser.add_argument(
-            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {whom}"
+            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {what}"
         )
     parser.add_argument(
         "--websockify-targets",
@@ -240,24 +257,12 @@ def _own_rules(listeners: Sequence[socket.socket]) -> list[Rule]:
     for listener in listeners:
         text, port = listener.getsockname()[:2]
         address = addresses.literal(text)
-        own = _machine_addresses(listener.family) if address and address.is_unspecified else {text}
+        own = {text}
+        if address and address.is_unspecified:
+            own = machine_addresses(listener.family)
+            own |= {"127.0.0.0/8"} if listener.family == socket.AF_INET else set()
         rules += [Rule.parse(f"[{each}]:{port}" if ":" in each else f"{each}:{port}") for each in own]
     return rules
-
-
-def _machine_addresses(family: int) -> set[str]:
-    """Addresses of this machine: loopback, those of its name, and the one it reaches the internet from.
-
-    Others may exist; no portable call lists them.
-    """
-    found = {"127.0.0.0/8"} if family == socket.AF_INET else {"::1"}
-    anywhere = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
-    with contextlib.suppress(OSError):
-        found.update(str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, family))
-    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((anywhere, 9))  # only chooses a route: a datagram socket sends nothing here
-        found.add(probe.getsockname()[0])
-    return {text for text in found if "%" not in text}  # not link-local: nobody dials it without a zone
 
 
 def _announce(config: Config) -> None:

@@ -44,9 +44,17 @@ class Limits:
         resolves: names being looked up at once for all sessions.
         buffered_per_session: data held for one session that its page or its peers have not taken.
         buffered_total: the same for all sessions.
+        peer_connections: data channels of WebRTC that exist at once or are being made; each may hold
+            half a MiB.
         message_bytes: one message of a page.
         posix_message_bytes: one message of a program with Emscripten's POSIX sockets, which has all that it
             sends in one call in it.
+        rooms: rooms in which two pages meet.
+        room_message_bytes: one message in a room.
+        room_messages_per_second: messages of one page in a room, on average.
+        room_burst: messages of one page in a room that may come at once.
+        room_idle: seconds that a page may be in a room and say nothing.
+        room_lifetime: seconds that a page may be in a room at all.
     """
 
     sessions: int = 256
@@ -61,8 +69,15 @@ class Limits:
     resolves: int = 128
     buffered_per_session: int = 64 * MIB
     buffered_total: int = 512 * MIB
+    peer_connections: int = 128
     message_bytes: int = MIB
     posix_message_bytes: int = 16 * MIB
+    rooms: int = 256
+    room_message_bytes: int = 64 * 1024
+    room_messages_per_second: int = 20
+    room_burst: int = 100
+    room_idle: int = 600
+    room_lifetime: int = 3600
 
     def __post_init__(self) -> None:
         _require_positive(self, [limit.name for limit in fields(self)])
@@ -92,7 +107,11 @@ class Config:
         websockify_targets: file of targets they may name: lines ``name: host:port``.
         wisp: whether to serve clients of Wisp.
         posix: whether to serve programs with Emscripten's POSIX sockets.
+        signal: whether to serve rooms in which pages meet for WebRTC.
         tls_proxy: whether pages may have TLS end here, where all that it carries can be read.
+        webrtc: whether datagrams of pages may come by WebRTC; it needs aiortc.
+        webrtc_addresses: where pages reach this machine by UDP; at first, where it listens.
+        webrtc_ports: lowest and highest of the UDP ports for that, of which one is used; None is any.
         limits: see ``Limits``.
 
     Raises:
@@ -118,7 +137,11 @@ class Config:
     websockify_targets: Path | None = None
     wisp: bool = True
     posix: bool = True
+    signal: bool = True
     tls_proxy: bool = False
+    webrtc: bool = True
+    webrtc_addresses: tuple[str, ...] = ()
+    webrtc_ports: tuple[int, int] | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -206,6 +229,23 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _addresses(value: object) -> tuple[str, ...]:
+    for text in (found := _texts(value)):
+        if addresses.literal(text) is None:
+            raise ValueError(f"{text!r} is no IP address")
+    return found
+
+
+def _ports(value: object) -> tuple[int, int]:
+    low, _, high = _text(value).partition("-")
+    if not low.isdecimal() or not (high or low).isdecimal():
+        raise ValueError("must be a port, or low-high")
+    found = int(low), int(high or low)
+    if not 0 < found[0] <= found[1] <= 65535:  # noqa: PLR2004 - ports have 16 bits
+        raise ValueError("must be within 1-65535, the lower first")
+    return found
+
+
 def _origins(value: object) -> tuple[str, ...]:
     origins = _texts(value)
     for origin in origins:
@@ -261,7 +301,11 @@ _READERS: _Readers = {
     "websockify_targets": _targets_file,
     "wisp": _flag,
     "posix": _flag,
+    "signal": _flag,
     "tls_proxy": _flag,
+    "webrtc": _flag,
+    "webrtc_addresses": _addresses,
+    "webrtc_ports": _ports,
 }
 _LIMIT_READERS: _Readers = dict.fromkeys((limit.name for limit in fields(Limits)), _integer)
 

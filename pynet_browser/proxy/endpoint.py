@@ -18,6 +18,7 @@ from pynet_browser.proxy.policy import Policy
 from pynet_browser.window import Budget
 
 __all__ = [
+    "DatagramChannel",
     "Endpoint",
     "EndpointOwner",
     "Request",
@@ -85,6 +86,13 @@ class Endpoint(abc.ABC):
         """There is room in the session again."""
 
 
+class DatagramChannel(Protocol):
+    """What carries datagrams apart from a session's messages."""
+
+    def send(self, message: bytes) -> bool:
+        """Send one; false if it was dropped."""
+
+
 class EndpointOwner(Protocol):
     """What sockets of every kind ask of whom they belong to: an ``Owner`` that takes frames.
 
@@ -109,6 +117,9 @@ class EndpointOwner(Protocol):
 
     def send(self, frame: Frame) -> None:
         """Send a frame about a socket or a request."""
+
+    def datagram_channel(self, size: int) -> DatagramChannel | None:
+        """What brings a datagram of so many bytes, with its header, apart from all else."""
 
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""

@@ -13,6 +13,7 @@ from pynet_browser.frames import (
     Bind,
     Failed,
     Frame,
+    Offer,
     Resolve,
     Resolved,
     Reverse,
@@ -84,6 +85,11 @@ class Requests:
             else:
                 self._start(socket.secure(request, longest))
 
+    def offer(self, offer: Offer) -> None:
+        """Let the page have a data channel, if it can be had."""
+        if self._may_wait(offer, "EAGAIN"):
+            self._start(self._answer_offer(offer))
+
     def cancel(self) -> None:
         """Answer nothing more."""
         for task in self._waiting:
@@ -108,6 +114,12 @@ class Requests:
             self._session.send(await self._resolved(frame))
         except DialError as error:
             self._session.send(Failed(frame.socket, error.code, error.message))
+
+    async def _answer_offer(self, offer: Offer) -> None:
+        try:
+            self._session.send(await self._session.open_channel(offer))
+        except OSError as error:
+            self._session.send(Failed(offer.socket, *reason(error)))
 
     async def _resolved(self, frame: Resolve | Reverse) -> Frame:
         if isinstance(frame, Reverse):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket as host_socket
 import time
 from collections import deque
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import (
+    Answer,
     Associate,
     Bind,
     Close,
@@ -20,11 +22,13 @@ from pynet_browser.frames import (
     Frame,
     Goaway,
     Listen,
+    Offer,
     Open,
     Option,
     Reset,
     Resolve,
     Reverse,
+    Route,
     Shutdown,
     StartTls,
     Unknown,
@@ -33,7 +37,9 @@ from pynet_browser.frames import (
 )
 from pynet_browser.link import Link
 from pynet_browser.proxy.carriage import Carriage
+from pynet_browser.proxy.channels import OFFERS_AT_ONCE, OFFERS_PER_SECOND
 from pynet_browser.proxy.endpoint import Endpoint, Request, reason
+from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.listener import Listener
 from pynet_browser.proxy.owner import Owner
 from pynet_browser.proxy.requests import Requests
@@ -43,6 +49,7 @@ from pynet_browser.window import Budget, busy_within
 from pynet_browser.wire import Message, encode_frame, frames_of
 
 if TYPE_CHECKING:
+    from pynet_browser.proxy.datachannel import DataChannel
     from pynet_browser.proxy.sessions import Sessions
 
 __all__ = ["Session"]
@@ -80,6 +87,8 @@ class Session(Owner[Endpoint]):
         self.carriage = Carriage(self, sessions.config.grace)
         self._newest_socket = 0
         self._newest_own_socket = 0
+        self._channel: DataChannel | None = None
+        self._offers = Pace(OFFERS_PER_SECOND, OFFERS_AT_ONCE)
         self._stillborn: deque[int] = deque(maxlen=STILLBORN_MAX)
         limits = sessions.config.limits
         self._requests = Requests(self, sessions.resolver, limits.resolves_per_session)
@@ -92,6 +101,8 @@ class Session(Owner[Endpoint]):
         for socket in list(self._sockets.values()):
             socket.abort()
         self._requests.cancel()
+        if self._channel:
+            self._channel.close()
         self._account()
         self._sessions.forget(self)
 
@@ -148,6 +159,50 @@ class Session(Owner[Endpoint]):
         if handler is None:
             raise ProtocolError(f"{type(frame).__name__} from a client in a numbered message")
         handler(self, frame)
+
+    # ── The data channel ───────────────────────────────────────────────────────────────────────────
+
+    async def open_channel(self, offer: Offer) -> Answer:
+        """Make a data channel, in place of the one before; returns what the page is to be told.
+
+        Raises:
+            OSError: there can be none.
+        """
+        if not self._offers.allows(time.monotonic()):
+            raise BlockingIOError(errno.EAGAIN, "this session has asked for a data channel too often")
+        if self._channel:
+            self._channel.close()
+
+        def closed(channel: DataChannel) -> None:
+            if channel is self._channel:
+                self._channel = None
+
+        made = await self._sessions.channels.make(offer, self._from_channel, closed)
+        if self._channel:  # of an offer that was made meanwhile
+            self._channel.close()
+        self._channel = made
+        return made.answer
+
+    def datagram_channel(self, size: int) -> DataChannel | None:
+        """What brings a datagram of so many bytes, with its header, to the page; None where the session does.
+
+        A page that waits in an exchange hears nothing else.
+        """
+        channel = self._channel
+        fits = channel and channel.open and channel.fits(size) and self.carriage.listening
+        return channel if fits else None
+
+    def _from_channel(self, message: bytes) -> None:
+        """Each message is a datagram. One whose socket is gone, or not there yet, is lost."""
+        try:
+            [frame] = frames_of(memoryview(message))
+            if not isinstance(frame, Datagram):
+                raise ProtocolError(f"{type(frame).__name__} on the data channel")
+            self._to_socket(frame)
+        except ValueError as error:
+            self.end(Goaway(0, "protocol", f"the data channel brought no datagram: {error}"))
+        except ProtocolError as error:
+            self.end(Goaway(0, "protocol", str(error)))
 
     # ── How much ───────────────────────────────────────────────────────────────────────────────────
 
@@ -235,6 +290,9 @@ class Session(Owner[Endpoint]):
     def _request_of_socket(self, frame: Request) -> None:
         self._requests.ask_socket(frame)
 
+    def _offer(self, frame: Offer) -> None:
+        self._requests.offer(frame)
+
     def _start_tls(self, frame: StartTls) -> None:
         config = self._sessions.config
         if config.tls_proxy:
@@ -265,6 +323,8 @@ class Session(Owner[Endpoint]):
         Listen: _request_of_socket,
         Associate: _request_of_socket,
         Option: _request_of_socket,
+        Route: _to_socket,
+        Offer: _offer,
         StartTls: _start_tls,
         Unrecognized: _unrecognized,
         Unknown: _unknown,

@@ -13,6 +13,7 @@ from pynet_browser import __version__
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Goaway, Hello, Welcome
 from pynet_browser.proxy import guard
+from pynet_browser.proxy.channels import Channels
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.policy import Policy
 from pynet_browser.proxy.resolver import Resolver
@@ -51,6 +52,7 @@ class Sessions:
         self.config = config
         self.policy = policy
         self.resolver = resolver
+        self.channels = Channels(config)
         self.sockets = 0
         """Open sockets of all sessions."""
         self.buffered = 0
@@ -62,7 +64,8 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._clients: set[Client[Any]] = set()
         self._unauthenticated = 0
-        self._draining = False
+        self.draining = False
+        """Whether the proxy will stop, and lets no new session begin."""
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._clients)
@@ -140,10 +143,15 @@ class Sessions:
             session.link.replay_limit,
             int(self.config.grace * 1000),
             int(self.config.keepalive * 1000),
-            ("tls",) if self.config.tls_proxy else (),
+            self._features,
             f"pynet-browser/{__version__}",
         )
         return encode_message(0, session.link.received, [encode_frame(welcome)])
+
+    @property
+    def _features(self) -> tuple[str, ...]:
+        allowed = {"tls": self.config.tls_proxy, "webrtc": self.channels.offered}
+        return tuple(name for name, there in allowed.items() if there)
 
     def check_room(self) -> None:
         """Whether one more may come.
@@ -151,7 +159,7 @@ class Sessions:
         Raises:
             GreetingError: there is no room.
         """
-        if self._draining:
+        if self.draining:
             raise GreetingError("busy", "the proxy is stopping")
         if len(self) >= self.config.limits.sessions:
             raise GreetingError(
@@ -193,7 +201,7 @@ class Sessions:
 
     def drain(self) -> None:
         """Let no new session begin, and tell every page that the proxy will stop; others cannot be told."""
-        self._draining = True
+        self.draining = True
         notice = encode_message(0, 0, [encode_frame(Goaway(0, "drain", "the proxy is about to stop"))])
         for session in self:
             session.carriage.announce(notice)
@@ -210,3 +218,4 @@ class Sessions:
             session.end(Goaway(0, "shutdown", "the proxy was stopped"))
         stopping = [client.stop() for client in self._clients]
         await asyncio.gather(*(session.carriage.ended() for session in sessions), *stopping)
+        await self.channels.close()

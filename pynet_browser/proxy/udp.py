@@ -25,6 +25,7 @@ from pynet_browser.frames import (
     Open,
     Option,
     Reset,
+    Route,
 )
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.binding import ANY_ADDRESS, bind
@@ -42,6 +43,7 @@ from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.options import JOINING, set_option
 from pynet_browser.proxy.peers import Peer, Peers
 from pynet_browser.proxy.policy import ANY_PORT
+from pynet_browser.wire import encode_frame
 
 __all__ = ["DATAGRAM_MAX", "DatagramSocket"]
 
@@ -58,6 +60,12 @@ FAULTS_PER_SECOND = 10
 
 QUIET = 0.1
 """Seconds after which the page is told of what was dropped, if nothing else is sent to it before."""
+
+HEADERS_MAX = 64
+"""Bytes before a datagram in its frame, at most: two headers, and an address as text."""
+
+LINGER = 0.1
+"""Seconds for which a socket that was closed still sends what comes late by a data channel."""
 
 COUNT_MAX = (1 << 32) - 1
 
@@ -77,6 +85,8 @@ class DatagramSocket(Endpoint):
         self._peers = Peers(session, self._socket)
         self._faults = Pace(FAULTS_PER_SECOND, FAULTS_PER_SECOND)
         self._dropped = 0
+        self._lingering: asyncio.TimerHandle | None = None
+        self._channel = False  # whether the page hears of it by the data channel, where there is one
         self._telling: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._socket, self._readable)
 
@@ -104,7 +114,14 @@ class DatagramSocket(Endpoint):
     def _bind(self, address: str, port: int) -> None:
         if self._local.port:
             raise host_error(errno.EINVAL)
-        bind(self._socket, self._session.policy, address, port)
+        try:
+            bind(self._socket, self._session.policy, address, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not LINGERING:
+                raise
+            for socket in list(LINGERING):
+                socket.abort()
+            bind(self._socket, self._session.policy, address, port)
         self._peers.know_port()
 
     def _connect(self, request: Associate, address: str) -> Peer:
@@ -124,11 +141,27 @@ class DatagramSocket(Endpoint):
         if not decision.allowed:
             raise PermissionError(errno.EACCES, decision.reason)
 
-    def _let_go(self, _frame: Frame) -> None:
-        self.abort()
+    def _let_go(self, frame: Frame) -> None:
+        if self._channel and isinstance(frame, Close):
+            self._linger()
+        else:
+            self.abort()
+
+    def _linger(self) -> None:
+        """What was sent by the channel may be behind the end of its socket, which came with the session."""
+        if self._lingering is None:
+            self._loop.remove_reader(self._socket)
+            self._lingering = self._loop.call_later(LINGER, self.abort)
+            LINGERING.add(self)
+
+    def _route(self, frame: Route) -> None:
+        self._channel = bool(frame.channel)
 
     def abort(self) -> None:
         """Let go of the port."""
+        if self._lingering:
+            self._lingering.cancel()
+            LINGERING.discard(self)
         self._loop.remove_reader(self._socket)
         if self._telling:
             self._telling.cancel()
@@ -199,11 +232,16 @@ class DatagramSocket(Endpoint):
         if source is None:
             return
         session = self._session
-        if size > DATAGRAM_MAX or session.room <= 0 or not session.heard_datagrams.allows(time.monotonic()):
+        frame = Datagram(self.id, source.address, session.scratch[:size])
+        channel = session.datagram_channel(size + HEADERS_MAX) if self._channel else None
+        room = channel is not None or session.room > 0
+        if size > DATAGRAM_MAX or not room or not session.heard_datagrams.allows(time.monotonic()):
             self._drop()
-            return
-        self._tell_dropped()
-        session.send(Datagram(self.id, source.address, session.scratch[:size]))
+        elif channel is None:
+            self._tell_dropped()
+            session.send(frame)
+        elif not channel.send(encode_frame(frame)):
+            self._drop()
 
     # ── What went wrong ────────────────────────────────────────────────────────────────────────────
 
@@ -233,6 +271,11 @@ class DatagramSocket(Endpoint):
 
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[DatagramSocket, Any], None]]] = {
         Datagram: _send,
+        Route: _route,
         Close: _let_go,
         Reset: _let_go,
     }
+
+
+LINGERING: set[DatagramSocket] = set()
+"""Sockets that were closed, and make room for whoever wants their ports."""

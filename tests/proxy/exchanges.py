@@ -96,7 +96,8 @@ class Exchanges:
     """
 
     def __init__(self, url: str, token: str, *, origin: str | None = None, **greeting: Any) -> None:
-        self.url = url.replace("ws", "http", 1) + "/http"
+        base, *query = url.replace("ws", "http", 1).split("?")
+        self.url = "?".join([f"{base}/http", *query])
         self.name = ""
         self.key = ""
         self.seen = 0

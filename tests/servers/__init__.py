@@ -5,6 +5,7 @@ A server is stopped through the handle of its own process, never by name, so tha
 other purposes are safe.
 """
 
+from tests.servers.balancers import HAProxy
 from tests.servers.databases import MariaDbServer, PostgresServer, RedisServer
 from tests.servers.files import FtpServer
 from tests.servers.messages import MqttServer, SmtpServer, SyslogServer
@@ -17,6 +18,7 @@ __all__ = [
     "ROOT",
     "DnsServer",
     "FtpServer",
+    "HAProxy",
     "MariaDbServer",
     "MqttServer",
     "PostgresServer",

@@ -119,6 +119,10 @@ class ConnectionStream(Stream):
 
     def offer(self, message: bytes | memoryview) -> None:
         """The client has sent a message."""
+        if not self.waiting and 0 < len(message) <= self._credit:  # it need not wait here, nor be counted
+            self._credit -= len(message)
+            self._socket.receive(Data(self.id, message))
+            return
         self.waiting.append(memoryview(message))
         self.size += len(message)
         self._client.hold(len(message))
@@ -321,6 +325,9 @@ class StreamClient(Client[Endpoint]):
         """A stream is over: its host has ended it, or with a ``code`` (an errno's name) it has failed."""
 
     # ── What sockets say ───────────────────────────────────────────────────────────────────────────
+
+    def datagram_channel(self, _size: int) -> None:
+        """Clients of this kind have nothing beside their WebSocket."""
 
     def send(self, frame: Frame) -> None:
         """Say what a socket says."""

@@ -61,9 +61,7 @@ export class Polling {
     try {
       const wanted = this.#pollfds(fds, count);
       const ready = wanted.some(({ sock, events }) => !sock || readyFor(sock, events));
-      // Who does not wait gets what there is now: behind an EINTR there would be no second look.
-      const due = !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
-      if (due && !system.undisturbed && (ready || timeout === 0)) {
+      if (this.#turnIsDue(ready, timeout)) {
         if (system.suspends) return this.#turn();
         this.#lastTurn = performance.now();
         system.look();
@@ -77,6 +75,16 @@ export class Polling {
     } catch {
       return null;
     }
+  }
+
+  /**
+   * Whether the page has had no turn for long, and would get none by waiting. Who does not wait gets what there
+   * is now: behind an EINTR there would be no second look.
+   * @param {boolean} ready @param {number} timeout
+   */
+  #turnIsDue(ready, timeout) {
+    if (ready === (timeout === 0) || this.system.undisturbed) return false;
+    return performance.now() - this.#lastTurn > TURN;
   }
 
   /** Let the page have a turn; then poll is to look again. @returns {Promise<number>} */

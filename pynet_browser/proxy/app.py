@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from pynet_browser import __version__
 from pynet_browser.proxy import guard
@@ -62,12 +63,20 @@ access_log = logging.getLogger("pynet_browser.access")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_app(config: Config, assets: Assets | None = None) -> web.Application:
+def create_app(
+    config: Config,
+    assets: Assets | None = None,
+    *,
+    first: Sequence[Middleware] = (),
+    services: ServiceAddresses | None = None,
+) -> web.Application:
     """Makes the proxy.
 
     Args:
         config: what it was told.
         assets: the files it serves; None looks for them in the usual places.
+        first: middlewares that see each request before all else.
+        services: the demo's, which run elsewhere; None has them run here.
 
     The parts that answer for sessions find what they need in the application, under ``CONFIG``, ``POLICY``
     and ``SESSIONS``. They let their clients in by ``sessions.door``; the Host header was checked.
@@ -82,7 +91,7 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     from pynet_browser.proxy.signalling import Signalling
     from pynet_browser.proxy.tenants import Tenants
 
-    app = web.Application(middlewares=[_log_access, _check_host])
+    app = web.Application(middlewares=[*first, _log_access, _check_host])
     policy = Policy(config.allow, config.deny, config.listen, public=config.public, own_port=config.port)
     resolver = Resolver(policy, timeout=config.connect_timeout, at_once=config.limits.resolves)
     app[CONFIG] = config
@@ -113,7 +122,10 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)
     if demo := app[ASSETS].demo:
-        app.cleanup_ctx.append(_run_services)
+        if services is None:
+            app.cleanup_ctx.append(_run_services)
+        else:
+            _use_services(app, services)
         app.router.add_get("/", _to_demo)
         app.router.add_get("/demo/", _demo)
         app.router.add_get("/demo/services.json", _services)
@@ -182,10 +194,14 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 async def _run_services(app: web.Application) -> AsyncIterator[None]:
     async with running_services() as addresses:
-        app[SERVICES] = addresses
-        allow = [Rule.parse(f"{host}:{port}") for host, port in addresses.values()]
-        app[POLICY].add_built_in(allow=allow)
+        _use_services(app, addresses)
         yield
+
+
+def _use_services(app: web.Application, addresses: ServiceAddresses) -> None:
+    app[SERVICES] = addresses
+    allow = [Rule.parse(f"{host}:{port}") for host, port in addresses.values()]
+    app[POLICY].add_built_in(allow=allow)
 
 
 def _add_metrics(app: web.Application) -> None:

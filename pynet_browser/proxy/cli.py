@@ -10,12 +10,12 @@ import functools
 import json
 import os
 import secrets
-import signal
 import socket
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 from urllib.parse import quote
 
 from pynet_browser import __version__
@@ -26,10 +26,8 @@ from pynet_browser.proxy.config import Config, ConfigError, MetricsAccess
 from pynet_browser.proxy.logs import LogFormat
 from pynet_browser.proxy.machine import machine_addresses
 from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.process import SHUTDOWN_TIMEOUT, StartError, Stopping, drain, loop_factory
 from pynet_browser.proxy.tokens import table_of
-
-if TYPE_CHECKING:
-    from pynet_browser.proxy.sessions import Sessions
 
 __all__ = ["main"]
 
@@ -41,12 +39,6 @@ OPTIONAL = {
     "posix": "programs with Emscripten's POSIX sockets",
     "signal": "rooms in which pages meet for WebRTC",
 }
-SHUTDOWN_TIMEOUT = 0.5
-"""Seconds that requests being answered get to finish when the proxy stops. aiohttp may wait twice as long."""
-
-
-class StartError(Exception):
-    """The proxy cannot start; the message says what to change."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -74,11 +66,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Where there is nothing to read anew, a hangup ends the process, as when its terminal is closed.
     files = file is not None or config.tokens is not None
     load = functools.partial(Config.load, arguments, file) if files else None
+    serve = _serve
+    if config.workers > 1:
+        serve = functools.partial(_serve_by_workers, form=form, verbose=verbose)
     logs.configure(form, verbose=verbose)
     try:
         keep_freed_memory()
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config, load))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(config, load))
     except StartError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:  # where the loop cannot handle signals itself
@@ -158,13 +153,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--webrtc-ports",
         metavar="LOW-HIGH",
-        help="UDP ports for WebRTC, of which one is used (default: any free one)",
+        help="UDP ports for WebRTC, of which each worker uses one (default: any free one)",
     )
     parser.add_argument(
         "--drain",
         type=float,
         metavar="SECONDS",
         help="how long sockets may go on when it is stopped (default: 5)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that serve, each with its part of the limits for all (default: 1)",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with these options and limits")
     parser.add_argument("--pyodide", metavar="DIR", help="directory with a Pyodide distribution to serve")
@@ -199,16 +200,6 @@ def _add_list(parser: argparse.ArgumentParser, option: str, metavar: str, name: 
     parser.add_argument(option, dest=name, nargs="+", action="extend", metavar=metavar, help=text)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The fastest event loop there is; None stands for asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
 async def _serve(config: Config, load: Callable[[], Config] | None) -> None:
     """Serves until the process is told to stop.
 
@@ -219,27 +210,13 @@ async def _serve(config: Config, load: Callable[[], Config] | None) -> None:
     Raises:
         StartError: The proxy cannot start.
     """
-    try:
+    with _told_what_to_install():
         from aiohttp import web
 
         from pynet_browser.proxy.app import POLICY, SESSIONS, create_app
         from pynet_browser.proxy.reloading import reload_on_hangup
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("pynet_browser"):
-            raise
-        raise StartError(
-            f"the proxy needs {error.name}; install it with: pip install 'pynet-browser[proxy]'"
-        ) from error
 
-    stop, hurry = asyncio.Event(), asyncio.Event()
-
-    def told_to_stop() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows
-            asyncio.get_running_loop().add_signal_handler(number, told_to_stop)
-
+    stopping = Stopping()
     listeners = _listen(config.host, config.port)
     config = replace(config, port=listeners[0].getsockname()[1])
     app = create_app(config)
@@ -253,25 +230,51 @@ async def _serve(config: Config, load: Callable[[], Config] | None) -> None:
         if load is not None:
             reload_on_hangup(app[SESSIONS].tenants, load)
         _announce(config)
-        await stop.wait()
-        await _drain(app[SESSIONS], config.drain, hurry)
+        await stopping.stop.wait()
+        await drain(app[SESSIONS], config.drain, stopping.hurry)
     finally:
         await runner.cleanup()
 
 
-async def _drain(sessions: Sessions, longest: float, hurry: asyncio.Event) -> None:
-    """Waits until pages are done with their sockets, at most so many seconds, or until told to hurry."""
-    if not longest:
-        return  # an exchange that is told of it ends, and could not be told of the session's end
-    sessions.drain()
-    if sessions.idle:
-        return
-    what = f"pages to finish (open sockets: {sessions.sockets})"
-    print(f"Waiting up to {longest:g} s for {what}. Ctrl-C stops at once.", flush=True)
-    waiting = [asyncio.create_task(sessions.drained()), asyncio.create_task(hurry.wait())]
-    await asyncio.wait(waiting, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
+async def _serve_by_workers(
+    config: Config, load: Callable[[], Config] | None, *, form: LogFormat | None, verbose: bool
+) -> None:
+    """Has several processes serve, until this one is told to stop.
+
+    Raises:
+        StartError: The proxy cannot start.
+    """
+    with _told_what_to_install():
+        from pynet_browser.proxy.app import create_app  # noqa: F401 - what workers need is asked for once
+        from pynet_browser.proxy.assets import Assets
+        from pynet_browser.proxy.services import running_services
+        from pynet_browser.proxy.workers.order import Order
+        from pynet_browser.proxy.workers.parent import Parent
+
+    listeners = _listen(config.host, config.port)
+    config = replace(config, port=listeners[0].getsockname()[1])
+    async with contextlib.AsyncExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="pynet-"))
+        services = None
+        if Assets.find(config).demo:
+            services = await stack.enter_async_context(running_services())
+        order = Order(
+            number=0, directory=Path(directory), config=config, load=load, own=tuple(_own_rules(listeners)),
+            services=services, log_format=form, verbose=verbose,
+        )  # fmt: skip
+        await Parent(listeners, order).run(lambda: _announce(config))
+
+
+@contextlib.contextmanager
+def _told_what_to_install() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("pynet_browser"):
+            raise
+        raise StartError(
+            f"the proxy needs {error.name}; install it with: pip install 'pynet-browser[proxy]'"
+        ) from error
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

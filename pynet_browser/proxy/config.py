@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 import secrets
+import sys
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
 
 from pynet_browser.proxy import addresses, values
 from pynet_browser.proxy.compat.targets import parse_targets
 from pynet_browser.proxy.policy import Rule
-from pynet_browser.proxy.tokens import Token, digest_of, parse_tokens
+from pynet_browser.proxy.tokens import Token, TokenLimits, digest_of, parse_tokens
 from pynet_browser.proxy.values import ConfigError, Readers, require_positive
 
 __all__ = ["Config", "ConfigError", "Limits", "MetricsAccess"]
 
 MIB = 1 << 20
+
+WORKERS_MAX = 64
+
+AnyLimits = TypeVar("AnyLimits", "Limits", TokenLimits)
 
 MetricsAccess: TypeAlias = Literal["off", "token", "loopback", "open"]
 
@@ -26,6 +31,8 @@ MetricsAccess: TypeAlias = Literal["off", "token", "loopback", "open"]
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """How much one page, and all pages together, may take. Sizes are in bytes.
+
+    Of what all together may take each of several workers has an equal part, rounded up: ``TOTALS``.
 
     Attributes:
         sessions: sessions that exist at once, those waiting for their page to come back among them.
@@ -88,6 +95,22 @@ class Limits:
         require_positive(self, [limit.name for limit in fields(self)])
 
 
+TOTALS = (
+    "sessions",
+    "unauthenticated",
+    "sockets",
+    "connects_per_second_total",
+    "bytes_per_second_total",
+    "resolves",
+    "buffered_total",
+    "peer_connections",
+    "rooms",
+)
+"""The limits on all sessions together; the others are on one."""
+
+TOKEN_TOTALS = tuple(limit.name for limit in fields(TokenLimits))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything the proxy can be told. Times are in seconds.
@@ -122,7 +145,8 @@ class Config:
         metrics_token: opens ``/metrics`` and nothing else; ``repr`` leaves it out.
         webrtc: whether datagrams of pages may come by WebRTC; it needs aiortc.
         webrtc_addresses: where pages reach this machine by UDP; at first, where it listens.
-        webrtc_ports: lowest and highest of the UDP ports for that, of which one is used; None is any.
+        webrtc_ports: lowest and highest of the UDP ports for that; each worker uses one; None is any.
+        workers: processes that serve; each session is at one of them, and each has its part of the limits.
         limits: see ``Limits``.
 
     Raises:
@@ -156,6 +180,7 @@ class Config:
     webrtc: bool = True
     webrtc_addresses: tuple[str, ...] = ()
     webrtc_ports: tuple[int, int] | None = None
+    workers: int = 1
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -164,6 +189,17 @@ class Config:
         require_positive(self, ["connect_timeout", "auth_timeout", "grace", "keepalive"])
         if not 0 <= self.drain < math.inf:
             raise ConfigError(f"drain must be 0 or more and finite, not {self.drain}")
+        if not 1 <= self.workers <= WORKERS_MAX:
+            raise ConfigError(f"workers must be within 1-{WORKERS_MAX}, not {self.workers}")
+        if self.workers > 1 and sys.platform == "win32":
+            raise ConfigError("workers must be 1 on Windows, where processes cannot pass on connections")
+        if self.webrtc and self.webrtc_ports is not None:
+            low, high = self.webrtc_ports
+            if high - low + 1 < self.workers:
+                raise ConfigError(
+                    f"webrtc_ports {low}-{high} are too few: each of {self.workers} workers needs one of its "
+                    "own; give more, fewer workers, or --no-webrtc"
+                )
         if self.token is not None and not self.token:
             raise ConfigError("the token is empty; leave it out to have one made, or say --no-token")
         for token in self.tokens or ():
@@ -190,6 +226,15 @@ class Config:
             return self.host.lower() != "localhost"
         return addresses.kind(address) != "loopback"
 
+    def share(self) -> Self:
+        """What one of the workers is to keep to, so that all of them together keep to this."""
+        tokens = self.tokens
+        if tokens is not None:
+            tokens = tuple(
+                replace(each, limits=_divided(each.limits, TOKEN_TOTALS, self.workers)) for each in tokens
+            )
+        return replace(self, limits=_divided(self.limits, TOTALS, self.workers), tokens=tokens)
+
     @classmethod
     def load(cls, options: Mapping[str, object], file: Path | None = None) -> Self:
         """Makes a configuration from a command line and a TOML file.
@@ -214,6 +259,14 @@ class Config:
         except ConfigError as error:
             source = f"{file} and the command line" if file is not None else "the command line"
             raise ConfigError(f"{error} (from {source})") from error
+
+
+def _divided(limits: AnyLimits, names: Iterable[str], parts: int) -> AnyLimits:
+    """Limits of which those are only one of equal parts, rounded up."""
+    values = {name: getattr(limits, name) for name in names}
+    return replace(
+        limits, **{name: -(-value // parts) for name, value in values.items() if value is not None}
+    )
 
 
 # ── Readers of what this machine has ──────────────────────────────────────────────────────────────────────
@@ -277,6 +330,7 @@ _READERS: Readers = {
     "webrtc": values.flag,
     "webrtc_addresses": values.addresses_of_host,
     "webrtc_ports": values.ports,
+    "workers": values.integer,
     "metrics": _metrics_access,
     "metrics_token": values.text,
 }

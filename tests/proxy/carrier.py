@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Self
+from typing import Any, Self
 
 from websockets import ConnectionClosed
 from websockets.asyncio.client import ClientConnection, connect
@@ -80,8 +80,8 @@ class Carrier:
         self._messages: deque[Message] = deque()
 
     @classmethod
-    async def open(cls, url: str, origin: str | None = None) -> Self:
-        """Connect; nothing is said yet."""
+    async def open(cls, url: str, origin: str | None = None, **more: Any) -> Self:
+        """Connect; nothing is said yet. ``more`` is what websockets' own ``connect`` takes."""
         return cls(
             await connect(
                 url,
@@ -91,6 +91,7 @@ class Carrier:
                 max_size=None,
                 ping_interval=None,
                 proxy=None,
+                **more,
             )
         )
 

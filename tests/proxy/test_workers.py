@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from websockets.exceptions import InvalidMessage
 
 from pynet_browser.proxy.workers.placement import worker_of
 from tests.proxy.carrier import Carrier, RefusedError, hello
@@ -62,8 +63,13 @@ async def echoed(page: Page, address: tuple[str, int], data: bytes = b"hello") -
     return answer
 
 
-@pytest.mark.parametrize("number", [0, 1])
-async def test_what_carries_a_session_meets_in_one_worker(workers, number, echo_server):
+async def test_what_carries_a_session_meets_in_one_worker(workers, echo_server):
+    for number in (0, 1):
+        await check_meeting(workers, number, echo_server)
+    assert '"remote": "127.0.0.1"' in await log_of(workers)
+
+
+async def check_meeting(workers, number, echo_server):
     async with page_at(workers, number) as page:
         assert await echoed(page, echo_server.address) == b"hello"
         page.cut()
@@ -80,7 +86,6 @@ async def test_what_carries_a_session_meets_in_one_worker(workers, number, echo_
             other.name, other.key = session, key
             with pytest.raises(RefusedError, match="session"):
                 await other.make(limit=0)
-    assert '"remote": "127.0.0.1"' in await log_of(workers)
 
 
 async def test_requests_of_another_workers_session_on_one_connection_get_there(workers, echo_server):
@@ -138,7 +143,8 @@ async def test_a_worker_that_dies_is_replaced_and_the_others_sessions_notice_not
         done, [pending] = await asyncio.wait(lost, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         assert len(done) == 1
         gone = 0 if lost[0] in done else 1
-        async with page_at(workers, gone) as again:
+        async with contextlib.AsyncExitStack() as stack:
+            again = await let_in(stack, workers, gone)
             assert await echoed(again, echo_server.address) == b"hello"
         stays = connections[1 - gone]
         await stays.send(b"still here")
@@ -149,6 +155,14 @@ async def test_a_worker_that_dies_is_replaced_and_the_others_sessions_notice_not
         assert len(after) == 2
         assert after & before == before - {victim}
     assert "ended with status -9" in await log_of(workers)
+
+
+async def let_in(stack: contextlib.AsyncExitStack, proxy: Proxy, number: int) -> Page:
+    """A page that tries again, as pages do: what a worker was handed while it died is cut."""
+    async with asyncio.timeout(5):
+        while True:
+            with contextlib.suppress(ConnectionError, InvalidMessage):
+                return await stack.enter_async_context(page_at(proxy, number))
 
 
 async def test_who_says_nothing_holds_nobody(workers, echo_server):
@@ -199,6 +213,16 @@ async def test_all_workers_together_keep_to_the_limits(tmp_path):
                 await stack.enter_async_context(page_at(workers, number))
             with pytest.raises(RefusedError, match="busy"):
                 await stack.enter_async_context(page_at(workers, number))
+
+
+async def test_metrics_are_those_of_all_workers(workers):
+    headers = {"Authorization": "Bearer t"}
+    async with page_at(workers, 0), page_at(workers, 1), aiohttp.ClientSession(headers=headers) as session:
+        for path in ("/metrics", "/metrics", f"/metrics?affinity={KEYS[1]}"):
+            async with session.get(workers.url + path, headers={"Connection": "close"}) as response:
+                assert 'pynet_sessions{state="attached"} 2.0\n' in await response.text()
+        response = await session.get(f"{workers.url}/metrics", headers={"Authorization": "Bearer x"})
+        assert response.status == 401
 
 
 async def test_the_demos_services_are_there_for_every_worker():

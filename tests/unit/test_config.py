@@ -7,6 +7,7 @@ import pytest
 
 from pynet_browser.proxy.config import Config, ConfigError, Limits
 from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.tokens import parse_tokens
 
 
 @pytest.fixture
@@ -199,3 +200,42 @@ def test_a_wrong_option_names_the_command_line():
 )
 def test_origins_that_browsers_send_are_accepted(origin):
     assert Config.load({"origins": [origin]}).origins == (origin,)
+
+
+# ── Several workers ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_workers_share_what_all_sessions_may_take_and_no_session_gets_less():
+    limits = Limits(sessions=5, connects_per_second_total=9)
+    tokens = parse_tokens('[tokens.ada]\ntoken = "a"\n[tokens.ada.limits]\nsockets = 7\n')
+    config = Config(workers=2, limits=limits, tokens=tokens)
+    share = config.share()
+    assert (share.limits.sessions, share.limits.connects_per_second_total) == (3, 5)
+    assert share.limits.bytes_per_second_total is None
+    assert share.limits.sockets == config.limits.sockets // 2
+    assert share.limits.sockets_per_session == config.limits.sockets_per_session
+    assert share.tokens is not None
+    assert share.tokens[0].limits.sockets == 4
+    assert share.tokens[0].limits.sessions is None
+    assert Config(token="t").share() == Config(token="t")
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"workers": 0}, "within 1-64"),
+        ({"workers": 65}, "within 1-64"),
+        ({"workers": 2, "webrtc_ports": (4000, 4000)}, "needs one of its own"),
+    ],
+)
+def test_workers_that_cannot_be_say_why(values, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        Config(**values)
+    Config(workers=2, webrtc_ports=(4000, 4000), webrtc=False)
+
+
+def test_there_are_no_workers_on_windows(monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    Config(workers=1)
+    with pytest.raises(ConfigError, match="workers must be 1 on Windows"):
+        Config(workers=2)

@@ -37,6 +37,7 @@ PURE_PYTHON = [
     "proxy/limits",
     "proxy/tcp_states",
     "proxy/rooms",
+    "proxy/workers/merging",
     "proxy/workers/placement",
     "http/redirects",
     "http/outgoing",

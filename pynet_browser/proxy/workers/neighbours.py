@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from pynet_browser.proxy.workers.merging import merged
 from pynet_browser.proxy.workers.placement import key_of, worker_of
 
 __all__ = ["Neighbours"]
@@ -22,6 +24,9 @@ REMOTE = "X-Pynet-Remote"
 
 HOP_BY_HOP = ("Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", REMOTE)
 """Headers of one connection, not of the request (RFC 9110, section 7.6.1), and those that are made anew."""
+
+ANSWER_MAX = 2.0
+"""Seconds that another worker may take to tell its metrics."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AnySocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
@@ -60,6 +65,8 @@ class Neighbours:
         connection = transport.get_extra_info("socket") if transport else None
         if connection is not None and connection.family == socket.AF_UNIX:
             return await handler(request.clone(remote=request.headers.get(REMOTE, "")))
+        if request.path == "/metrics" and request.method == "GET":
+            return await self._sum(request, await handler(request))
         key = key_of(request.raw_path)
         if key is None or (number := worker_of(key, self._count)) == self._number:
             return await handler(request)
@@ -84,6 +91,25 @@ class Neighbours:
             auto_decompress=False,
         )
         return client
+
+    async def _sum(self, request: web.Request, own: web.StreamResponse) -> web.StreamResponse:
+        """The metrics of all workers; one that does not answer is left out."""
+        if not isinstance(own, web.Response) or own.status != HTTPStatus.OK:
+            return own
+        others = [number for number in range(self._count) if number != self._number]
+        texts = await asyncio.gather(*(self._ask(request, number) for number in others))
+        own.text = merged([own.text or "", *filter(None, texts)])
+        return own
+
+    async def _ask(self, request: web.Request, number: int) -> str | None:
+        client = self._clients.get(number) or self._open(number)
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with (
+                asyncio.timeout(ANSWER_MAX),
+                client.get(_url(request), headers=_forwarded(request)) as answer,
+            ):
+                return await answer.text() if answer.status == HTTPStatus.OK else None
+        return None
 
     async def _relay_socket(
         self, request: web.Request, client: aiohttp.ClientSession

@@ -104,8 +104,8 @@ async def test_requests_of_another_workers_session_on_one_connection_get_there(w
             await each.make(connecting(echo_server, b"x" * 100_000), wait=5)
         for each in both:
             assert await each.received(100_000) == b"x" * 100_000
-        response = await client.get(f"{workers.url}/nothing?affinity={KEYS[1]}")
-        assert response.status == 404
+        async with client.get(f"{workers.url}/nothing?affinity={KEYS[1]}") as response:
+            assert response.status == 404
     assert len(made) == 1
     assert '"remote": ""' not in await log_of(workers)
 
@@ -126,7 +126,23 @@ async def test_a_websocket_on_a_connection_of_another_worker_gets_there(workers)
         carrier = await Carrier.open(url_at(workers, 1), sock=connection)
         greeting = hello("t", session=page.welcome.session, key=page.welcome.key, seen=page.link.received)
         assert (await carrier.greet(greeting)).session == page.welcome.session
-        await carrier.socket.close()
+        await carrier.socket.close(4321, "done")
+        assert carrier.socket.close_code in (1000, 4321)
+
+
+async def test_a_request_that_breaks_off_on_its_way_to_another_worker_harms_nobody(workers):
+    async with page_at(workers, 1) as page:
+        reader, writer = await asyncio.open_connection(workers.host, workers.port)
+        for number, more in ((0, ""), (1, "Content-Length: 5000\r\n")):
+            target = f"/pynet/http?affinity={KEYS[number]}"
+            writer.write(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n".encode())
+            if not number:
+                assert b" 400 " in await reader.readline()
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        assert (await page.resolve("127.0.0.1")).addresses
+    assert "Traceback" not in await log_of(workers)
 
 
 async def test_a_worker_that_dies_is_replaced_and_the_others_sessions_notice_nothing(workers, echo_server):
@@ -221,8 +237,8 @@ async def test_metrics_are_those_of_all_workers(workers):
         for path in ("/metrics", "/metrics", f"/metrics?affinity={KEYS[1]}"):
             async with session.get(workers.url + path, headers={"Connection": "close"}) as response:
                 assert 'pynet_sessions{state="attached"} 2.0\n' in await response.text()
-        response = await session.get(f"{workers.url}/metrics", headers={"Authorization": "Bearer x"})
-        assert response.status == 401
+        async with session.get(f"{workers.url}/metrics", headers={"Authorization": "Bearer x"}) as response:
+            assert response.status == 401
 
 
 async def test_the_demos_services_are_there_for_every_worker():
@@ -230,7 +246,8 @@ async def test_the_demos_services_are_there_for_every_worker():
         services = []
         for number in (0, 1):
             url = f"{workers.url}/demo/services.json?affinity={KEYS[number]}"
-            services.append(await (await session.get(url)).json())
+            async with session.get(url) as response:
+                services.append(await response.json())
             async with page_at(workers, number) as page:
                 echo = services[0]["echo"]
                 assert await echoed(page, (echo["host"], echo["port"])) == b"hello"

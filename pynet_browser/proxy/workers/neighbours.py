@@ -77,9 +77,9 @@ class Neighbours:
             return await _relay_request(request, client)
         except aiohttp.WSServerHandshakeError as error:
             return web.Response(status=error.status, text="the process that this belongs to said no")
-        except aiohttp.ClientConnectionError as error:
+        except (aiohttp.ClientError, ConnectionError) as error:
             raise web.HTTPServiceUnavailable(
-                text="the process that this session is at has ended; another takes its place",
+                text="the process that this belongs to does not answer; try again",
                 headers={"Retry-After": "1"},
             ) from error
 
@@ -134,8 +134,13 @@ class Neighbours:
             finally:
                 for pump in pumps:
                     pump.cancel()
-                await asyncio.gather(*pumps, return_exceptions=True)
-                await here.close()
+                ends = await asyncio.gather(*pumps, return_exceptions=True)
+                match [end for end in ends if isinstance(end, tuple)]:
+                    case [(code, reason), *_]:
+                        await there.close(code=code, message=reason)
+                        await here.close(code=code, message=reason)
+                    case _ if request.transport is not None:  # who is gone has said no goodbye
+                        request.transport.abort()
         return here
 
 
@@ -159,8 +164,11 @@ async def _relay_request(request: web.Request, client: aiohttp.ClientSession) ->
         return response
 
 
-async def _pump(source: AnySocket, sink: AnySocket) -> None:
-    """Pass on what one side sends until it closes, no faster than the other takes it."""
+async def _pump(source: AnySocket, sink: AnySocket) -> tuple[int, bytes] | None:
+    """Pass on what one side sends, no faster than the other takes it; returns its code and reason to end.
+
+    None stands for an end without any.
+    """
     with contextlib.suppress(ConnectionError, aiohttp.ClientError):
         while True:
             match await source.receive():
@@ -173,11 +181,10 @@ async def _pump(source: AnySocket, sink: AnySocket) -> None:
                 case aiohttp.WSMessage(type=aiohttp.WSMsgType.PONG, data=data):
                     await sink.pong(data)
                 case aiohttp.WSMessage(type=aiohttp.WSMsgType.CLOSE, data=code, extra=reason):
-                    await sink.close(code=code or 1000, message=(reason or "").encode())
-                    return
+                    return code or 1000, (reason or "").encode()
                 case _:
-                    await sink.close(code=source.close_code or 1000)
-                    return
+                    return None
+    return None
 
 
 def _url(request: web.Request) -> URL:

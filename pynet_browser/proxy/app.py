@@ -180,7 +180,7 @@ async def _close_sessions(app: web.Application) -> None:
 
 
 async def _health(request: web.Request) -> web.Response:
-    # For balancers 404 is "nobody new, but those who have been here" (HAProxy's disable-on-404); for probes, "no".
+    # HAProxy takes 404 for "nobody new, but whoever has been here" (disable-on-404), and other probes for "no".
     draining = request.app[SESSIONS].draining
     status = "draining" if draining else "ok"
     return web.json_response({"status": status, "version": __version__}, status=404 if draining else 200)

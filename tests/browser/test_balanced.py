@@ -120,7 +120,7 @@ async def test_one_is_drained_and_sessions_of_the_other_notice_nothing(proxies, 
             assert page.over is not None
             assert (page.over.code, page.over.message) == ("shutdown", "the proxy was stopped")
         assert all(await traffic)
-        assert all([page.over is None for page in at["two"]])
+        assert all(page.over is None for page in at["two"])
         assert all(await asyncio.gather(*(echoed(page, echo_server.address) for page in at["two"])))
 
 

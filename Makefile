@@ -24,7 +24,7 @@ NODE_INPUTS  := $(shell find js tests/js tests/vectors -name node_modules -prune
 LITE_STAMP   := $(VENV)/.jupyterlite
 LITE_SITE    := build/jupyterlite/jupyter-lite.json
 
-.PHONY: help demo jupyterlite test check wheel bench setup clean
+.PHONY: help demo jupyterlite test check wheel bench load fuzz soak setup clean
 
 help:
 	@echo "make demo         serve the demo page, with everything it needs"
@@ -33,6 +33,9 @@ help:
 	@echo "make check        lint, types and pure tests: seconds"
 	@echo "make wheel        build dist/pynet_browser-*.whl"
 	@echo "make bench        measure, side by side with its peers"
+	@echo "make load         thousands of clients of one proxy, beside its peers"
+	@echo "make fuzz         a million mutated messages for every decoder (ARGS=--seed=N repeats a run)"
+	@echo "make soak         ten minutes of everything at once (ARGS='--minutes 60' for an hour)"
 	@echo "make clean        remove everything generated"
 
 demo: $(PROXY_STAMP) $(PYODIDE_LOCK) $(WHEEL_STAMP)
@@ -68,6 +71,16 @@ bench: setup
 	$(PYTHON) tests/machine.py chromium
 	$(PYTHON) bench/run.py $(ARGS)
 	$(PYTHON) bench/foreign.py
+
+fuzz: $(DEV_STAMP) $(NPM_STAMP)
+	$(PYTHON) -m tests.fuzz $(ARGS)
+
+load: $(DEV_STAMP) $(NPM_STAMP)
+	$(PYTHON) bench/load.py $(ARGS)
+
+soak: setup
+	$(PYTHON) tests/machine.py chromium
+	$(PYTHON) bench/soak.py $(ARGS)
 
 wheel: $(WHEEL_STAMP)
 

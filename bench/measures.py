@@ -99,7 +99,10 @@ LARGE_TIMES = 5
 """How often it is asked for."""
 
 MESSAGES = 10_000
-"""Messages of a WebSocket, there and back."""
+"""Messages of a WebSocket or a data channel, there and back."""
+
+CHANNEL_BYTES = 20_000_000
+"""Bytes of a bulk transfer by a data channel."""
 
 UNDER_WAY = 100
 """Datagrams of a flood that are on their way at once: they fit into every receive buffer."""
@@ -156,6 +159,11 @@ MESSAGED = Figure(
     "messages", "messages of 32 bytes by a WebSocket, until the last echo", "messages/s", "higher"
 )
 MESSAGED_SYNC = Figure("messages_sync", "the same by the blocking connect()", "messages/s", "higher")
+CHANNEL_MESSAGES = Figure(
+    "channel_messages", "messages of 32 bytes by a data channel, until the last echo", "messages/s", "higher"
+)
+CHANNEL_SEND = Figure("channel_send", "bulk send by a data channel", "MB/s", "higher")
+CHANNEL_RECEIVE = Figure("channel_receive", "bulk receive by a data channel", "MB/s", "higher")
 WHEEL = Figure("wheel", "micropip.install(the wheel)", "ms", "lower")
 START = Figure("start", "import + install, Pyodide being up", "ms", "lower")
 
@@ -190,6 +198,9 @@ FIGURES = [
     REQUESTS_LARGE,
     MESSAGED,
     MESSAGED_SYNC,
+    CHANNEL_MESSAGES,
+    CHANNEL_SEND,
+    CHANNEL_RECEIVE,
     CPU_DOWN,
     CPU_UP,
     WHEEL,
@@ -298,6 +309,16 @@ MEASURES = [
         Measure(messaged, "web", lambda _: {"count": MESSAGES}, lambda seconds, _: MESSAGES / seconds)
         for messaged in (MESSAGED, MESSAGED_SYNC)
     ],
+    Measure(CHANNEL_MESSAGES, "web", lambda _: {"count": MESSAGES}, lambda seconds, _: MESSAGES / seconds),
+    *[
+        Measure(
+            channelled,
+            "web",
+            lambda _: {"size": CHANNEL_BYTES},
+            lambda seconds, _: CHANNEL_BYTES / seconds / 1e6,
+        )
+        for channelled in (CHANNEL_SEND, CHANNEL_RECEIVE)
+    ],
 ]
 
 
@@ -352,5 +373,6 @@ TARGETS = [
     *[Target(small, "page", 1.15, against=FETCH) for small in (URLOPEN, REQUESTS)],
     *[Target(large, "page", 1.15, against=FETCH_LARGE) for large in (URLOPEN_LARGE, REQUESTS_LARGE)],
     *[Target(messaged, "page", 0.8, against=MESSAGED) for messaged in (MESSAGED, MESSAGED_SYNC)],
+    *[Target(channelled, "channel", 0.8) for channelled in (CHANNEL_MESSAGES, CHANNEL_SEND, CHANNEL_RECEIVE)],
     Target(START, None, 300.0),
 ]

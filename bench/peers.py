@@ -61,12 +61,14 @@ MODULES = {
     "wispClient": "wisp_client.js",
     "bareRequest": "bare_request.js",
     "rawHttp": "raw_http.js",
+    "rawWebrtc": "raw_webrtc.js",
 }
 """What JavaScript measures, by the name that the page knows it by."""
 
 SOCKETS = "bench.socket_measures"
 POSIX = "bench.posix_measures"
 HTTP = "bench.http_measures"
+WEBRTC = "bench.webrtc_measures"
 
 Sample = dict[str, float]
 """``seconds``, and what else the function has found."""
@@ -246,5 +248,5 @@ def install_ours(python: PagePython, proxy: Proxy, wheel: str, blocking: str = "
 
 def carry_measures(python: PagePython) -> None:
     """Let Python in a page import what Python here imports."""
-    names = [f"{module.replace('.', '/')}.py" for module in ("bench.__init__", SOCKETS, POSIX, HTTP)]
+    names = [f"{module.replace('.', '/')}.py" for module in ("bench.__init__", SOCKETS, POSIX, HTTP, WEBRTC)]
     python.run(CARRY_MEASURES, modules={name: (HERE.parent / name).read_text() for name in names})

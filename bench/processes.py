@@ -6,22 +6,22 @@ import json
 import os
 import resource
 import sys
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from tests.servers import ROOT, ProxyProcess, ServerProcess
+from tests.servers import ROOT, ProxyProcess, ServerError, ServerProcess
 
 HERE = Path(__file__).resolve().parent
 PROC = Path("/proc")
 
-# Limits on rates protect a proxy from pages; here they would be all that is measured.
-NO_PACE = """
-[limits]
-connects_per_second = 1000000
-connect_burst = 1000000
-datagrams_per_second = 1000000
-datagram_burst = 1000000
-"""
+NO_PACE = {
+    "connects_per_second": 1_000_000,
+    "connect_burst": 1_000_000,
+    "datagrams_per_second": 1_000_000,
+    "datagram_burst": 1_000_000,
+}
+"""Limits on rates protect a proxy from pages; here they would be all that is measured."""
 
 
 class MeasuredProcess(ServerProcess):
@@ -39,6 +39,14 @@ class MeasuredProcess(ServerProcess):
             return None
         return ticks_of_family(self.pid) / os.sysconf("SC_CLK_TCK")
 
+    def memory(self) -> int:
+        """Bytes of memory that it and its children have now; what they share is counted once (PSS).
+
+        Raises:
+            OSError: the system does not tell.
+        """
+        return sum(map(proportional, family_of(self.pid)))
+
     def resident(self) -> int | None:
         """Bytes of memory that it has now, without children; None where the system does not tell."""
         try:
@@ -55,7 +63,7 @@ class Services(ServerProcess):
         return [sys.executable, str(HERE / "services.py")]
 
     def answers(self) -> bool:
-        return self.log().endswith("\n")
+        return self.log().startswith("{") and self.log().endswith("\n")
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -134,18 +142,31 @@ class Websockify(Carrier):
 
 
 class Proxy(MeasuredProcess, ProxyProcess):
-    """Our proxy, as its users run it but for the limits on rates; pages may listen."""
+    """Our proxy, as its users run it but for the limits on rates, and such as are given; pages may listen."""
 
-    def __init__(self) -> None:
-        super().__init__("--config", "no-pace.toml", "--listen", "*")
+    def __init__(self, **limits: int) -> None:
+        super().__init__("--config", "limits.toml", "--listen", "*")
+        self._limits = NO_PACE | limits
 
     def prepare(self) -> None:
-        (self.directory / "no-pace.toml").write_text(NO_PACE)
+        lines = [f"{name} = {value}\n" for name, value in self._limits.items()]
+        (self.directory / "limits.toml").write_text("".join(["[limits]\n", *lines]))
 
 
-def allow_descriptors() -> None:
-    """Let this process and its children have as many open files as the system grants those who ask."""
+def allow_descriptors(needed: int = 0) -> None:
+    """Let this process and its children have as many open files as the system grants those who ask.
+
+    Raises:
+        ServerError: those are fewer than are ``needed``.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < needed:
+        with suppress(ValueError, OSError):  # the administrator may ask for more
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, needed))
+            return
+        raise ServerError(
+            f"{needed} open files are needed, and {most} allowed: `ulimit -Hn`, or ask for less"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
@@ -172,6 +193,13 @@ class OthersShare:
             int, (PROC / "stat").read_text().partition("\n")[0].split()[1:8]
         )
         return user + nice + system + sum(interrupts), ticks_of_family(os.getpid())
+
+
+def proportional(pid: int) -> int:
+    """Bytes of a process's memory, with its share of what it has in common with others."""
+    lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("Pss:"))
+    return int(kilobytes) * 1024
 
 
 def ticks_of_family(pid: int) -> int:

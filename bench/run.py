@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import time
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from bench.chart import draw
@@ -22,11 +18,10 @@ from bench.peers import Peer, UnsupportedError
 from bench.processes import OthersShare
 from bench.results import Results
 from bench.stage import Stage
+from bench.surroundings import machine_and_versions
 from bench.tables import render
 from tests.page_python import PageError, PageTimeoutError
 from tests.servers import ROOT, ServerError
-
-PACKAGES = ["pynet-browser", "aiohttp", "uvloop", "websockify", "numpy"]
 
 
 def main() -> None:
@@ -165,28 +160,7 @@ def cpu_seconds(peer: Peer) -> float | None:
 
 def surroundings(stage: Stage, load: Load) -> dict[str, str]:
     """What was measured, where and when."""
-    versions = stage.versions | {"Python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        "load": str(load),
-        **versions,
-    }
-
-
-def processor() -> str:
-    """Its name, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return machine_and_versions() | {"load": str(load)} | stage.versions
 
 
 if __name__ == "__main__":

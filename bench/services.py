@@ -137,6 +137,22 @@ async def echo_messages(request: web.Request) -> web.WebSocketResponse:
     return connection
 
 
+async def start_echo() -> tuple[socket.socket, asyncio.Server]:
+    """Both at one port, which somebody may have for the one and not for the other."""
+    while True:
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.setblocking(False)
+        datagrams.bind((HOST, 0))
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                Echo, HOST, datagrams.getsockname()[1], backlog=1024
+            )
+        except OSError:
+            datagrams.close()
+        else:
+            return datagrams, server
+
+
 async def start_web() -> int:
     """Its port."""
     app = web.Application()
@@ -150,16 +166,13 @@ async def start_web() -> int:
 
 async def serve() -> None:
     loop = asyncio.get_running_loop()
-    services = {"echo": Echo, "greeter": Greeter, "source": Source, "sink": Sink}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-        datagrams.setblocking(False)
-        datagrams.bind((HOST, 0))
+    servers = {
+        name: await loop.create_server(protocol, HOST, 0, backlog=1024)
+        for name, protocol in {"greeter": Greeter, "source": Source, "sink": Sink}.items()
+    }
+    datagrams, servers["echo"] = await start_echo()
+    with datagrams:
         loop.add_reader(datagrams, answer_datagrams, datagrams)
-        ports = {"echo": datagrams.getsockname()[1]}
-        servers = {
-            name: await loop.create_server(protocol, HOST, ports.get(name, 0), backlog=1024)
-            for name, protocol in services.items()
-        }
         servers["visitors"] = await asyncio.start_server(receive_visitors, HOST, 0)
         ports = {name: server.sockets[0].getsockname()[1] for name, server in servers.items()}
         ports["web"] = await start_web()

@@ -10,11 +10,13 @@ from bench.peers import (
     HTTP,
     POSIX,
     SOCKETS,
+    WEBRTC,
     BareRequest,
     JavaScript,
     Peer,
     PythonSockets,
     install_ours,
+    load_modules,
     open_our_sockets,
     open_own_sockets,
     open_raw_page,
@@ -94,17 +96,24 @@ class Stage:
         ours, _ = open_our_sockets(self.browser, self.proxy, wheel_name())
         blocking, _ = open_our_sockets(self.browser, self.proxy, wheel_name(), blocking="xhr")
         ours.run("import micropip; await micropip.install('requests')", timeout=60)
+        load_modules(ours)  # the far end of data channels
         own = open_own_sockets(self.browser, blank, bridge)
         self.peers = [
             JavaScript("bridge", "raw WebSocket, bare bridge", bridge, services, raw, module="rawWebSocket"),
             PythonSockets(
-                "ours", "our Python sockets", self.proxy, services, ours, modules=[SOCKETS, POSIX, HTTP]
+                "ours",
+                "our Python sockets",
+                self.proxy,
+                services,
+                ours,
+                modules=[SOCKETS, POSIX, HTTP, WEBRTC],
             ),
             PythonSockets(
                 "xhr", "ours, by synchronous requests", self.proxy, services, blocking, modules=[SOCKETS]
             ),
             BareRequest("bare_request", "bare synchronous request", self.proxy, services, raw),
             JavaScript("page", "JavaScript, no proxy", Direct(), services, raw, module="rawHttp"),
+            JavaScript("channel", "JavaScript, data channel", Direct(), services, raw, module="rawWebrtc"),
             JavaScript("fetch", "raw fetch, streaming", stream, services, raw, module="rawStream"),
             JavaScript(
                 "websockify", "raw WebSocket, websockify", websockify, services, raw, module="rawWebSocket"

@@ -1,7 +1,9 @@
 /**
- * Loads Pyodide in a worker, and tells how far it is.
+ * Finds Pyodide, loads it, and tells how far it is.
  * @module
  */
+
+const OFFICIAL_PYODIDE = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/";
 
 /** At most one report per stage and this time (ms). */
 const REPORT_EVERY = 50;
@@ -12,6 +14,16 @@ const STAGE_OF_FILE = [
   [/stdlib\.zip$/, "library"],
   [/\.whl$/, "package"],
 ];
+
+/**
+ * Pyodide beside this page if it is there, else from where everybody gets it. No query can say otherwise: a link
+ * must not decide whose code is given the token.
+ */
+export async function findPyodide() {
+  const beside = new URL("../pyodide/", location.href).href;
+  const found = await fetch(`${beside}pyodide-lock.json`, { method: "HEAD" }).catch(() => null);
+  return found?.ok ? beside : OFFICIAL_PYODIDE;
+}
 
 /**
  * @callback Report

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { findPyodide } from "./boot.js";
 import { drawChart } from "./chart.js";
 import { ConnectionBox, remember, remembered } from "./connection.js";
 import { Editor } from "./editor.js";
@@ -15,7 +16,6 @@ import { SocketTable } from "./sockets.js";
 import { Stages } from "./stages.js";
 import { Traffic } from "./traffic.js";
 
-const OFFICIAL_PYODIDE = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/";
 /** How often (ms) charts and table are drawn. */
 const DRAW_EVERY = 250;
 
@@ -95,16 +95,6 @@ function boot() {
     },
     (error) => output.write("error", `Python could not be loaded: ${error.message}\n`),
   );
-}
-
-/**
- * Pyodide beside this page if it is there, else from where everybody gets it. No query can say otherwise: a link
- * must not decide whose code is given the token.
- */
-async function findPyodide() {
-  const beside = new URL("../pyodide/", location.href).href;
-  const found = await fetch(`${beside}pyodide-lock.json`, { method: "HEAD" }).catch(() => null);
-  return found?.ok ? beside : OFFICIAL_PYODIDE;
 }
 
 // ── The connection ──────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,8 @@ import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { joined } from "./fields.js";
 import { KEEPALIVE_MIN, KeepAlive } from "./keepalive.js";
 import { UNSENT_MAX, hasServed, newLine, openCarrier } from "./line.js";
+import { Path } from "./path.js";
+import { openChannel, whyNoPeerConnection } from "./peer-connection.js";
 import { Session } from "./session.js";
 import { Stretch } from "./stretch.js";
 import { notMeanwhile } from "./turn.js";
@@ -75,8 +77,10 @@ export class Connection {
    * @param {string} token
    * @param {string} agent what this page calls itself
    * @param {boolean} [streams] whether bulk may come by a stream
+   * @param {(reason: string) => void} [onNoChannel] called when datagrams find no data channel; without it none
+   *   is looked for
    */
-  constructor(url, token, agent, streams = true) {
+  constructor(url, token, agent, streams = true, onNoChannel = undefined) {
     this.url = url;
     this.#address = withAffinity(url);
     /** @param {Purpose} [purpose] */
@@ -86,6 +90,7 @@ export class Connection {
       send: (message) => this.#send(message),
       later: (flush) => queueMicrotask(flush),
     });
+    if (onNoChannel) this.session.path = this.#newPath(onNoChannel);
     this.downlink = new Downlink(streams, {
       address: () => exchangeAddress(this.#address),
       now,
@@ -97,6 +102,46 @@ export class Connection {
 
   #greeting;
   #address;
+
+  /** @param {(reason: string) => void} failed */
+  #newPath(failed) {
+    const { session } = this;
+    /** @type {import("./path.js").Ask} */
+    const ask = (end) =>
+      new Promise((resolve, reject) => {
+        session.request({ type: "offer", ...end }, (error, answer) => (error ? reject(error) : resolve(answer)));
+      });
+    const path = new Path({
+      now,
+      failed: (reason) => {
+        session.channelLost();
+        failed(reason);
+      },
+      connect: (events) => openChannel(ask, events),
+      obstacle: () =>
+        this.whyNoChannel || (this.carrier === "WebSocket" ? "" : "the proxy is reached by HTTP alone now"),
+    });
+    path.received = (message) => {
+      try {
+        session.receiveDatagram(message);
+      } catch (error) {
+        this.#broken(/** @type {Error} */ (error));
+        if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
+      }
+    };
+    return path;
+  }
+
+  /** Why this page can have no data channel to this proxy; empty if it can. */
+  get whyNoChannel() {
+    const unable = whyNoPeerConnection();
+    if (unable) return unable;
+    if (this.session.state === "fresh") return "the proxy was not reached yet";
+    if (!this.session.features.includes("webrtc")) {
+      return "the proxy does not offer WebRTC: it needs `pip install 'pynet-browser[webrtc]'`, and no --no-webrtc";
+    }
+    return "";
+  }
 
   /**
    * Reach the proxy and be welcomed.

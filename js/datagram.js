@@ -7,9 +7,13 @@
 
 import { ERROR, Endpoint, HANGUP, IPV4, PEER_FINISHED, READABLE, UNIX, WRITABLE } from "./endpoint.js";
 import { ProtocolError, SocketError } from "./errors.js";
+import { encodeFrame } from "./wire.js";
 
 /** Most bytes of data in one UDP datagram over IPv4. */
 export const DATAGRAM_MAX = 65_507;
+
+/** Most bytes before a datagram's data in its frame. */
+const HEADERS_MAX = 64;
 
 /** Bytes that may wait to be read: Linux's net.core.rmem_default. */
 export const RECEIVE_BUFFER = 212_992;
@@ -38,6 +42,8 @@ export class DatagramSocket extends Endpoint {
   blockedBy = null;
   /** Who waits for room here. @type {Set<DatagramSocket>} */
   #heldBack = new Set();
+  /** Whether the proxy was told that this socket's datagrams go by the channel. */
+  #routed = false;
   #readShut = false;
   #writeShut = false;
   /** @type {Datagram[]} */
@@ -92,11 +98,50 @@ export class DatagramSocket extends Endpoint {
     if (!address) throw this.report(new SocketError(this.family === UNIX ? "ENOTCONN" : "EDESTADDRREQ"));
     this.#mayReach(address.host);
     this.#name(network);
-    if (this.carriedBy(network).room <= 0) throw new SocketError("EAGAIN");
-    this.tell({ type: "datagram", address, data });
+    if (!this.#sentByChannel(address, data)) {
+      if (this.carriedBy(network).room <= 0) throw new SocketError("EAGAIN");
+      this.tell({ type: "datagram", address, data });
+    }
     this.bytesSent += data.length;
     return data.length;
   }
+
+  // ── The channel beside the session ─────────────────────────────────────────────────────────────────
+
+  /**
+   * The program waits for this socket so that the page has turns, and hears its data channel; or it does not.
+   * @param {Network} network
+   * @param {boolean} listens
+   */
+  follow(network, listens) {
+    const { path } = this.id && this.network ? this.network : network;
+    if (!path) return;
+    if (listens) path.want();
+    if (this.id && path.open && this.#routed !== listens) {
+      this.#routed = listens;
+      this.tell({ type: "route", channel: Number(listens) });
+    }
+  }
+
+  channelLost() {
+    if (this.#routed) this.tell({ type: "route", channel: 0 }); // the proxy may notice later than the page
+    this.#routed = false;
+    this.wake();
+  }
+
+  /** Whether datagrams go by the channel now: nothing that was asked before may be overtaken. */
+  get #byChannel() {
+    return this.#routed && !this.settling && !!this.network?.path?.open;
+  }
+
+  /** Whether that was taken, or dropped, by the channel. @param {Address} address @param {Uint8Array} data */
+  #sentByChannel(address, data) {
+    const path = this.#byChannel ? this.network?.path : null;
+    if (!path?.fits(data.length + HEADERS_MAX)) return false;
+    if (!path.send(encodeFrame({ type: "datagram", socket: this.id, address, data }))) this.dropped++;
+    return true;
+  }
+
 
   /** @param {string} host @throws {SocketError} EACCES */
   #mayReach(host) {
@@ -197,7 +242,9 @@ export class DatagramSocket extends Endpoint {
     let ready = this.#queue.length ? READABLE : 0;
     if (this.#readShut) ready |= READABLE | PEER_FINISHED;
     if (this.#readShut && this.#writeShut) ready |= HANGUP;
-    if (!this.blockedBy && (!this.id || !this.network || this.network.room > 0)) ready |= WRITABLE;
+    if (!this.blockedBy && (!this.id || !this.network || this.network.room > 0 || this.#byChannel)) {
+      ready |= WRITABLE;
+    }
     if (this.error) ready |= ERROR;
     return ready;
   }
@@ -252,6 +299,7 @@ export class DatagramSocket extends Endpoint {
     this.state = state;
     this.release();
     this.local = this.peer = null;
+    this.#routed = false;
     if (state === "closed") this.#queue = [];
     this.#letGo();
     this.wake();

@@ -45,6 +45,7 @@ const UNCERTAIN = [...MEMBERSHIPS, "IP_MULTICAST_IF"];
  * @property {number} peerWindow credit that the other side grants each new socket
  * @property {number} room bytes that sockets may send before something is taken
  * @property {() => number} now
+ * @property {import("./path.js").Path | null} [path] the way of datagrams beside all else
  * @property {string} [whole] why one direction of a connection cannot end alone, where it cannot
  * @property {number} [busy] how long (ms) half a window takes at most where it holds its sender back
  * @property {(endpoint: any, frame: Omit<Frame, "socket">) => void} open sends a first frame about an
@@ -278,6 +279,9 @@ export class Endpoint {
       this.#watchers.delete(watcher);
     };
   }
+
+  /** What went beside the session goes with it again. */
+  channelLost() {}
 
   /** Windows of the network have opened. */
   roomChanged() {

@@ -4,7 +4,7 @@
  */
 
 import { DatagramSocket } from "./datagram.js";
-import { SocketError } from "./errors.js";
+import { ProxyError, SocketError } from "./errors.js";
 import { WebsockifyGateway, WispGateway } from "./gateways/uplink.js";
 import { requestNow } from "./http/now.js";
 import { look, pageAddress, startRequest } from "./http/request.js";
@@ -18,6 +18,7 @@ import { forC } from "./sockfs/opensocket.js";
 import { takeSignals } from "./sockfs/signals.js";
 import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
+import { hasPeerConnections, kindOf, openPeer } from "./webrtc/peer.js";
 import { detach, hasWebSockets, openCallbacks } from "./websockets/callbacks.js";
 import { openConnection } from "./websockets/connection.js";
 import { attach, share } from "./websockets/sharing.js";
@@ -25,11 +26,14 @@ import { attach, share } from "./websockets/sharing.js";
 export {
   attach,
   detach,
+  hasPeerConnections,
   hasWebSockets,
+  kindOf,
   look,
   missingParts,
   openCallbacks,
   openConnection,
+  openPeer,
   openStore,
   pageAddress,
   probe,
@@ -59,6 +63,8 @@ export {
  * @property {Record<string, number>} errno
  * @property {import("./sockfs/filesystem.js").Blocks} blocking
  * @property {"auto" | "off"} bulk
+ * @property {"auto" | "stream" | "webrtc"} udp
+ * @property {(reason: string) => void} onNoChannel
  * @property {() => void} onBlocked
  */
 
@@ -71,6 +77,7 @@ export {
 export async function open(module, options) {
   const uplink = uplinkTo(options);
   await uplink?.open();
+  refuseInVain(uplink, options);
   return networkOf(module, uplink, options);
 }
 
@@ -82,15 +89,28 @@ export async function open(module, options) {
 export function openNow(module, options) {
   const uplink = uplinkTo(options);
   uplink?.openNow();
+  refuseInVain(uplink, options);
   return networkOf(module, uplink, options);
 }
 
+/**
+ * What cannot be had whatever comes, where it was asked for.
+ * @param {AnyUplink | null} uplink @param {Options} options
+ * @throws {ProxyError}
+ */
+function refuseInVain(uplink, { udp }) {
+  const why = uplink instanceof Uplink && udp === "webrtc" ? uplink.current.whyNoChannel : "";
+  if (!why) return;
+  uplink?.close();
+  throw new ProxyError("channel", why);
+}
+
 /** @param {Options} options @returns {AnyUplink | null} */
-function uplinkTo({ kind, url, user, token, agent, bulk }) {
+function uplinkTo({ kind, url, user, token, agent, bulk, udp, onNoChannel }) {
   if (!url) return null;
   if (kind === "wisp") return new WispGateway(url, { user, password: token });
   if (kind === "websockify") return new WebsockifyGateway(url, token);
-  return new Uplink(url, token, agent, bulk !== "off");
+  return new Uplink(url, token, agent, bulk !== "off", udp === "stream" ? undefined : onNoChannel);
 }
 
 /** @param {any} module @param {AnyUplink | null} uplink @param {Options} options */
@@ -360,6 +380,8 @@ const LOCAL = {
   reconnects: 0,
   buffered: 0,
   features: [],
+  udp: "",
+  whyUdp: "",
 };
 
 const DONE = { type: "done", socket: 0 };

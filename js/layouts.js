@@ -15,6 +15,14 @@ const REASON = [
   ["message", TEXT],
 ];
 
+/** One end of a data channel. @type {[string, Field][]} */
+const PEER = [
+  ["user", TEXT],
+  ["password", TEXT],
+  ["fingerprint", TEXT],
+  ["limit", U32],
+];
+
 /** What each kind of frame is called, its first byte and its fields; docs/protocol.md says what it means.
  * @type {Record<string, {kind: number, fields: [string, Field][]}>} */
 export const LAYOUTS = {
@@ -244,4 +252,7 @@ export const LAYOUTS = {
       ["headers", list(TEXT)],
     ],
   },
+  offer: { kind: 0x32, fields: PEER },
+  answer: { kind: 0x33, fields: [...PEER, ["addresses", list(ADDRESS)]] },
+  route: { kind: 0x34, fields: [["channel", U8]] },
 };

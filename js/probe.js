@@ -8,6 +8,7 @@ import { withAffinity } from "./affinity.js";
 import { ANSWER_MAX, BODY_MAX, STATUSES, ask, contentOf, exchangeAddress, exchangeNow } from "./carriers/http.js";
 import { SUBPROTOCOL } from "./carriers/websocket.js";
 import { joined } from "./fields.js";
+import { whyNoPeerConnection } from "./peer-connection.js";
 import { Session } from "./session.js";
 import { MessageReader, encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
@@ -52,6 +53,7 @@ export function surroundings() {
     origin: globalThis.origin ?? "null",
     thread: "document" in globalThis ? "page" : "worker",
     online: navigator.onLine ?? true,
+    noPeerConnection: whyNoPeerConnection(),
   };
 }
 
@@ -93,7 +95,7 @@ class Probe {
       const reached = await this.#reachHost();
       const permissions = await localPermissions(); // asked for by what was tried
       const found = { webSocket, greeting, http, health, synchronous, roundTrips, reached, permissions };
-      return { ...found, forbidden: forbidden.seen };
+      return { ...found, features: this.#session.features, forbidden: forbidden.seen };
     } finally {
       forbidden.end();
       await this.#leave();

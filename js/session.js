@@ -42,13 +42,14 @@ const ANSWERS = {
   associate: ["associated"],
   option: ["done"],
   starttls: ["secured", "unsecured"],
+  offer: ["answer"],
 };
 
 /** Kinds of frames whose `socket` is the id of a request. */
 const REQUEST_KINDS = new Set(Object.keys(ANSWERS).map((type) => LAYOUTS[type].kind));
 
 /** Optional parts of the protocol that this page can do. */
-const FEATURES = ["tls"];
+const FEATURES = ["tls", "webrtc"];
 
 /** Most bytes that a proxy may have answered or granted beyond what there is room for. */
 const ANSWERS_MAX = 1 << 20;
@@ -81,6 +82,8 @@ export class Session {
   /** How long (ms) half a window takes at most where it holds its sender back. */
   busy = busyWithin(0);
   budget = new Budget(WINDOW_BUDGET);
+  /** The way of datagrams beside its messages, if there may be one. @type {import("./path.js").Path | null} */
+  path = null;
   link = new Link();
   /** By id, those that can be told something. @type {Map<number, AnySocket>} */
   sockets = new Map();
@@ -183,6 +186,7 @@ export class Session {
     for (const socket of [...this.sockets.values()]) socket.fail(error);
     for (const { answered } of [...this.#requests.values()]) answered(error, null);
     this.#requests.clear();
+    this.path?.close("the session is over");
   }
 
   // ── Messages ───────────────────────────────────────────────────────────────────────────────────────
@@ -263,6 +267,7 @@ export class Session {
       case "done":
       case "secured":
       case "unsecured":
+      case "answer":
         this.#answer(frame);
         break;
       case "accepted":
@@ -278,6 +283,22 @@ export class Session {
         // Frames for an id that is gone crossed its close on the way.
         this.sockets.get(frame.socket)?.receive(frame);
     }
+  }
+
+  /**
+   * Take in a message of the data channel: one datagram, whose socket may be gone.
+   * @param {Uint8Array} message
+   * @throws {ProtocolError} it is something else
+   */
+  receiveDatagram(message) {
+    const [frame, ...more] = framesOf(message);
+    if (frame?.type !== "datagram" || more.length) throw new ProtocolError("the data channel brought no datagram");
+    this.sockets.get(frame.socket)?.receive(frame);
+  }
+
+  /** The data channel is gone: datagrams come with the session again. */
+  channelLost() {
+    for (const socket of this.sockets.values()) socket.channelLost();
   }
 
   /** The proxy is older than this page. @param {Frame} frame */

@@ -26,10 +26,11 @@ export class Uplink {
    * @param {string} token
    * @param {string} agent what this page calls itself
    * @param {boolean} [streams] whether bulk may come by streams
+   * @param {(reason: string) => void} [onNoChannel] see Connection
    */
-  constructor(url, token, agent, streams) {
+  constructor(url, token, agent, streams, onNoChannel) {
     this.url = url;
-    this.#make = () => new Connection(url, token, agent, streams);
+    this.#make = () => new Connection(url, token, agent, streams, onNoChannel);
     this.#connection = this.#make();
     const { signal } = this.#listening;
     globalThis.addEventListener?.("online", () => this.#connection.hurry(), { signal });
@@ -98,6 +99,8 @@ export class Uplink {
       reconnects: this.#reconnects + reconnects,
       buffered: session.link.buffered,
       features: session.features,
+      udp: session.path?.open ? "webrtc" : "session",
+      whyUdp: session.path ? session.path.reason : 'install(udp="stream") asked for it',
     };
   }
 

@@ -43,6 +43,7 @@ export class Watchlist {
     this.forget(fd);
     const sock = this.system.find(fd);
     if (!sock) return this.system.module.FS.getStream(fd) ? "EPERM" : "EBADF"; // epoll_ctl(2)
+    sock.follow(true);
     this.#watched.set(fd, { sock, events, forget: null });
     this.#arm(fd);
     return "";
@@ -67,6 +68,7 @@ export class Watchlist {
    */
   take() {
     this.#woken = false;
+    this.system.undisturbed = true;
     /** @type {[number, number][]} */
     const taken = [];
     for (const fd of this.#ready) {
@@ -79,6 +81,7 @@ export class Watchlist {
 
   /** What was taken has been handled. */
   rearm() {
+    this.system.undisturbed = false;
     const handled = [...this.#ready];
     this.#ready.clear();
     for (const fd of handled) this.#arm(fd);

@@ -64,8 +64,9 @@ Blocking: TypeAlias = Literal["auto", "jspi", "xhr"]
 Bulk: TypeAlias = Literal["auto", "off"]
 Http: TypeAlias = Literal["auto", "browser", "proxy"]
 Tls: TypeAlias = Literal["auto", "page", "proxy"]
-CHOICES = {"blocking": Blocking, "bulk": Bulk, "http": Http, "tls": Tls}
-OURS_ALONE = {"blocking": "xhr", "http": "proxy", "tls": "proxy"}
+Udp: TypeAlias = Literal["auto", "stream", "webrtc"]
+CHOICES = {"blocking": Blocking, "bulk": Bulk, "http": Http, "tls": Tls, "udp": Udp}
+OURS_ALONE = {"blocking": "xhr", "http": "proxy", "tls": "proxy", "udp": "webrtc"}
 """What servers that others wrote cannot do."""
 
 _network: Network | None = None
@@ -80,6 +81,7 @@ async def install(
     bulk: Bulk = "auto",
     http: Http = "auto",
     tls: Tls = "auto",
+    udp: Udp = "auto",
 ) -> None:
     """Give this page's Python a network, through the proxy at ``url``.
 
@@ -112,6 +114,11 @@ async def install(
             all that is sent and received, and whose operator must have allowed that. ``auto``: in this page,
             by OpenSSL that is loaded when it is first needed; at the proxy, if it cannot be loaded, and the
             proxy is on this machine and offers that.
+        udp: how datagrams come and go. ``webrtc``: by a WebRTC data channel to the proxy, which is made when
+            the first datagram socket is used: a datagram that is lost on the way is lost, and holds up no
+            other. ``stream``: with all else, by the WebSocket. ``auto``: by a channel wherever there can be
+            one, and until there is, or where there is none, by the WebSocket; ``status()`` tells which, and
+            why. ``webrtc`` does the same, and warns (``RuntimeWarning``) when there is no channel.
 
     Raises:
         NotInBrowserError: this Python does not run in a page.
@@ -121,11 +128,13 @@ async def install(
         ValueError: ``url`` is no address of a proxy; another argument is none of what is listed, or asks for
             what only a proxy of ours can do.
         ssl.SSLError: ``tls`` is ``page``, and OpenSSL cannot be loaded; the message says what to load.
+        OSError: ``EOPNOTSUPP``: ``udp`` is ``webrtc``, and this page can have no data channel, as in a
+            worker, or the proxy offers none; the message says what to change.
     """
-    options = _checked(url, token, blocking=blocking, bulk=bulk, http=http, tls=tls)
+    options = _checked(url, token, blocking=blocking, bulk=bulk, http=http, tls=tls, udp=udp)
     if tls == "page":
         await load_engine()
-    _mount(await open_network(options, _hint_at(blocking)), options)
+    _mount(await open_network(options, _hint_at(blocking), _warn_of(udp)), options)
 
 
 def install_sync(
@@ -136,6 +145,7 @@ def install_sync(
     bulk: Bulk = "auto",
     http: Http = "auto",
     tls: Tls = "auto",
+    udp: Udp = "auto",
 ) -> None:
     """The same as ``install`` for code that cannot await, such as what ``pyodide.runPython`` runs.
 
@@ -149,6 +159,7 @@ def install_sync(
         bulk: see ``install``.
         http: see ``install``.
         tls: see ``install``.
+        udp: see ``install``.
 
     Raises:
         BlockingError: Python cannot be suspended here, and ``blocking`` is ``jspi``.
@@ -159,11 +170,12 @@ def install_sync(
             refuses: that is ``ProxyUnreachableError``.
         ValueError: ``url`` is no address of a proxy; another argument is none of what is listed.
         ssl.SSLError: see ``install``; OpenSSL can be loaded here only where Python can be suspended.
+        OSError: see ``install``.
     """
-    options = _checked(url, token, blocking=blocking, bulk=bulk, http=http, tls=tls)
+    options = _checked(url, token, blocking=blocking, bulk=bulk, http=http, tls=tls, udp=udp)
     if tls == "page":
         load_engine_sync()
-    _mount(open_network_sync(options, _hint_at(blocking)), options)
+    _mount(open_network_sync(options, _hint_at(blocking), _warn_of(udp)), options)
 
 
 def _checked(url: str | None, token: str | None, **chosen: str) -> Options:
@@ -193,6 +205,18 @@ def _hint_at(blocking: str) -> Callable[[], None]:
                 warnings.warn(SlowWaitingWarning(), stacklevel=2)
 
     return hint
+
+
+def _warn_of(udp: str) -> Callable[[str], None]:
+    """What is called when datagrams find no data channel; ``status()`` tells it those who asked for none."""
+
+    def warn(reason: str) -> None:
+        if udp == "webrtc":
+            message = f"datagrams go by the WebSocket, not by WebRTC: {reason}"
+            with contextlib.suppress(RuntimeWarning):  # as above
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+    return warn
 
 
 def _mount(network: Network, chosen: Options) -> None:

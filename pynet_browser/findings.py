@@ -289,6 +289,16 @@ def _round_trip(report: Report) -> Conclusion:
     return "ok", f"{_ms(times[len(times) // 2])} over {carrier} (median of {len(times)})"
 
 
+def _datagrams(report: Report) -> Conclusion:
+    """Whether they get through is known only when there are some."""
+    if not _lets_in(report):
+        return "skipped", NOT_LET_IN
+    why = report["page"]["noPeerConnection"]
+    if not why and "webrtc" not in report["features"]:
+        why = "the proxy offers no WebRTC"
+    return "ok", f"over the WebSocket: {why}" if why else "over WebRTC where UDP gets through: see status()"
+
+
 def _host(report: Report) -> Conclusion:
     reached = report["reached"]
     match reached["outcome"]:
@@ -318,6 +328,7 @@ THERE: dict[str, Conclude] = {
     "greeting": _greeting,
     "HTTP": _http,
     "round trip": _round_trip,
+    "datagrams": _datagrams,
 }
 """Steps that need a proxy to ask."""
 

@@ -72,6 +72,11 @@ class Link:
         return self._pending_size + self._kept + self._early_size
 
     @property
+    def kept(self) -> int:
+        """Bytes of messages that the peer has not acknowledged."""
+        return self._kept
+
+    @property
     def room(self) -> int:
         """Bytes that may still be pushed before producers should stop; negative if they went too far."""
         room = self.replay_limit - self._pending_size - self._kept

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pynet_browser.errors import (
     BlockingError,
     NotInBrowserError,
-    ProxyError,
     ProxyRefusedError,
     ProxyUnreachableError,
     UnsupportedRuntimeError,
@@ -298,12 +297,15 @@ def can_suspend() -> bool:
     return bool(can_run_sync())
 
 
-async def open_network(options: Options, on_blocked: Callable[[], None]) -> Network:
+async def open_network(
+    options: Options, on_blocked: Callable[[], None], on_no_channel: Callable[[str], None]
+) -> Network:
     """Load the page's side and reach the proxy.
 
     Args:
         options: how it is wanted.
         on_blocked: called once, soon after a call has waited without suspending Python.
+        on_no_channel: called with a sentence when datagrams find no data channel.
 
     Raises:
         NotInBrowserError: this Python is not Pyodide.
@@ -311,7 +313,7 @@ async def open_network(options: Options, on_blocked: Callable[[], None]) -> Netw
         ProxyUnreachableError: nothing answers at the address.
         ProxyRefusedError: the proxy refuses the token, this page's origin, or this version.
     """
-    exports, module, given = _page_side(options, on_blocked)
+    exports, module, given = _page_side(options, on_blocked, on_no_channel)
     from pyodide.ffi import JsException
 
     try:
@@ -320,13 +322,15 @@ async def open_network(options: Options, on_blocked: Callable[[], None]) -> Netw
         raise _refusal(error) from None
 
 
-def open_network_sync(options: Options, on_blocked: Callable[[], None]) -> Network:
+def open_network_sync(
+    options: Options, on_blocked: Callable[[], None], on_no_channel: Callable[[str], None]
+) -> Network:
     """The same for code that cannot await: by suspending Python if that is possible, else by a request.
 
     Raises:
         BlockingError: Python cannot be suspended here, and blocking calls were to wait in no other way.
     """
-    exports, module, given = _page_side(options, on_blocked)
+    exports, module, given = _page_side(options, on_blocked, on_no_channel)
     from pyodide.ffi import JsException, run_sync
 
     suspends = options.blocking != "xhr" and can_suspend()
@@ -338,7 +342,9 @@ def open_network_sync(options: Options, on_blocked: Callable[[], None]) -> Netwo
         raise _refusal(error) from None
 
 
-def _page_side(options: Options, on_blocked: Callable[[], None]) -> tuple[Any, Any, Any]:
+def _page_side(
+    options: Options, on_blocked: Callable[[], None], on_no_channel: Callable[[str], None]
+) -> tuple[Any, Any, Any]:
     """What js/index.js exports, Pyodide's module, and the options for both together."""
     if not IN_PAGE:
         raise NotInBrowserError("pynet_browser.install")
@@ -355,7 +361,9 @@ def _page_side(options: Options, on_blocked: Callable[[], None]) -> tuple[Any, A
         )
     given = asdict(options) | {
         "errno": {name: value for name, value in vars(errno).items() if name.startswith("E")},
-        "onBlocked": create_proxy(on_blocked),  # lives as long as the page: it may be called at any time
+        # These live as long as the page: they may be called at any time.
+        "onBlocked": create_proxy(on_blocked),
+        "onNoChannel": create_proxy(on_no_channel),
     }
     return exports, module, to_js(given)
 
@@ -483,8 +491,10 @@ async def examine(url: str, token: str, agent: str, host: str, port: int, *, blo
     return found
 
 
-def _refusal(error: Any) -> ProxyError:
+def _refusal(error: Any) -> OSError:
     """The exception for what ``Connection.open`` rejects with."""
     if getattr(error, "code", "unreachable") == "unreachable":
         return ProxyUnreachableError(errno.ENETUNREACH, str(error.message))
+    if error.code == "channel":
+        return OSError(errno.EOPNOTSUPP, str(error.message))
     return ProxyRefusedError(str(error.code), str(error.message))

@@ -21,6 +21,7 @@ class Options:
         bulk: ``auto`` or ``off``.
         http: ``auto``, ``browser`` or ``proxy``.
         tls: ``auto``, ``page`` or ``proxy``.
+        udp: ``auto``, ``stream`` or ``webrtc``.
         kind: ``proxy``, ours; ``wisp`` or ``websockify``.
         user: for a Wisp server that asks who it is.
     """
@@ -32,6 +33,7 @@ class Options:
     bulk: str = "auto"
     http: str = "auto"
     tls: str = "auto"
+    udp: str = "auto"
     kind: Kind = "proxy"
     user: str = ""
 

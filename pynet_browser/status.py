@@ -68,6 +68,9 @@ class Status:
         why: a sentence that tells what decides it.
         tls: where TLS ends: ``page``, or ``proxy``, which then reads all that is sent and received; empty
             until it is first used.
+        udp: what carries datagrams: ``webrtc``, a data channel; ``session``, the same as all else; empty
+            where there is no proxy of ours.
+        why_udp: a sentence that tells why it is not a channel, or not yet; else empty.
         sockets: the open sockets, oldest first.
     """
 
@@ -85,6 +88,8 @@ class Status:
     waiting: str = "none"
     why: str = ""
     tls: str = ""
+    udp: str = ""
+    why_udp: str = ""
     sockets: Sequence[SocketStatus] = ()
 
     @classmethod
@@ -106,6 +111,8 @@ class Status:
             waiting=reported["waiting"],
             why=_why(reported),
             tls=reported.get("tls", ""),
+            udp=reported.get("udp", ""),
+            why_udp=reported.get("whyUdp", ""),
             sockets=tuple(SocketStatus(**{**each, **_pairs(each)}) for each in reported["sockets"]),
         )
 
@@ -135,7 +142,8 @@ class Status:
         carrier += " and a stream" if self.bulk == "stream" else ""
         where = f"{self.url} ({self.proxy}): {self.state}{carrier}" if self.url else "within this page"
         tls = "; TLS ends at the proxy: the proxy reads what it carries" if self.tls == "proxy" else ""
-        return f"{where}{round_trip}; {sockets}; {self.why}{tls}"
+        udp = "; datagrams over WebRTC" if self.udp == "webrtc" else ""
+        return f"{where}{round_trip}; {sockets}; {self.why}{tls}{udp}"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [(each.fd, each.state, _whom(each), each.received, each.sent) for each in self.sockets]

@@ -21,6 +21,9 @@ const PREFERENCES = {
   "network.proxy.ssl_port": 9,
   "network.captive-portal-service.enabled": false,
   "network.connectivity-service.enabled": false,
+  // Pages that meet by WebRTC know each other's addresses, and may be on this machine: there is no mDNS here.
+  "media.peerconnection.ice.obfuscate_host_addresses": false,
+  "media.peerconnection.ice.loopback": true,
   // Each page is as if it were in front.
   "dom.min_background_timeout_value": 4,
   "dom.timeout.enable_budget_timer_throttling": false,

@@ -40,6 +40,10 @@ QUIET = [
     "--no-first-run",
 ]
 
+BY_ADDRESS = "--disable-features=WebRtcHideLocalIpsWithMdns"
+"""Otherwise pages that meet by WebRTC tell each other names for their addresses, and mDNS would have to
+resolve them. The driver adds this to the features that it disables itself."""
+
 NO_SANDBOX = "--no-sandbox"
 """Chromium does not start as root with one."""
 
@@ -110,7 +114,7 @@ class DrivenBrowser:
         if self.product == "Firefox":
             return ["firefox", required(find_firefox, "firefox"), *self._arguments]
         root = [NO_SANDBOX] if os.geteuid() == 0 else []
-        return ["chrome", required(find_chromium, "chromium"), *QUIET, *root, *self._arguments]
+        return ["chrome", required(find_chromium, "chromium"), *QUIET, BY_ADDRESS, *root, *self._arguments]
 
     def open(self, listener: Listener, url: str, *, own: bool = False) -> int:
         """Opens a tab; its number.

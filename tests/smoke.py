@@ -134,6 +134,15 @@ except pynet_browser.BlockingError:
     found = ["text", 100_000] if pynet_browser.status().waiting == "xhr" else []
 found == ["text", 100_000]
 """,
+    "a data channel, on the main thread": """
+import js, pynet_browser
+from pynet_browser.webrtc import PeerConnection
+try:
+    found = PeerConnection().create_data_channel("talk").ready_state
+except pynet_browser.UnsupportedRuntimeError as error:
+    found = str(error)
+found == "connecting" if hasattr(js, "document") else "on a page's main thread only" in found
+""",
     "redis": """
 import redis
 with redis.Redis(*store, socket_timeout=10) as client:

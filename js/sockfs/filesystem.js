@@ -79,6 +79,11 @@ export class SocketFileSystem {
   /** @type {{[name: string]: any}} */
   #replaced = {};
   #count = 0;
+  /**
+   * Whether an event loop runs its callbacks: a poll() in one of them must not give the page a turn. Others would
+   * run while it is suspended, itself among them, and Pyodide's interpreter does not survive that for long.
+   */
+  undisturbed = false;
   #polling;
   #blocking;
   /** Called when a call has waited by blocking for the first time. @type {(() => void) | null} */

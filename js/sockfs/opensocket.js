@@ -167,6 +167,13 @@ export class OpenSocket {
     // getsockopt clears the error after reading it; reading ours has done that.
   }
 
+  /** Say how the program waits for what this socket hears, where that makes a difference. @param {boolean} listens */
+  follow(listens) {
+    if (this.socket instanceof DatagramSocket && this.family !== AF_UNIX && this.system.uplink) {
+      this.socket.follow(this.network, listens);
+    }
+  }
+
   // ── Reading and writing ────────────────────────────────────────────────────────────────────────────
 
   get blocking() {
@@ -177,6 +184,7 @@ export class OpenSocket {
   receive(limit) {
     const { socket } = this;
     if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "EINVAL" : "ENOTCONN");
+    if (this.system.suspends) this.follow(true);
     if (socket instanceof DatagramSocket && socket.ended && this.blocking) return NOTHING;
     return this.now(() => socket.read(limit), READABLE);
   }
@@ -185,6 +193,7 @@ export class OpenSocket {
   send(data) {
     const { socket } = this;
     if (socket instanceof Listener) throw new SocketError(this.family === AF_UNIX ? "ENOTCONN" : "EPIPE");
+    if (this.system.suspends) this.follow(true);
     const write = () => (socket instanceof Socket ? socket.write(data) : socket.write(this.network, data));
     return this.now(write, WRITABLE);
   }
@@ -196,6 +205,8 @@ export class OpenSocket {
   sendTo(data, host, port) {
     const { socket } = this;
     if (!(socket instanceof DatagramSocket)) return this.send(data); // a stream's peer is known
+    if (this.system.suspends) this.follow(true);
+    else if (this.blocking) this.follow(false); // what answers is waited for by an exchange
     return this.now(() => socket.write(this.network, data, { family: socket.family, host, port }), WRITABLE);
   }
 
@@ -222,6 +233,7 @@ export class OpenSocket {
    * @throws {Error} FS.ErrnoError: EDEADLK where that is impossible, EINTR
    */
   block(mask) {
+    this.follow(false);
     const outcome = this.system.block(() => this.ready(mask), Infinity, this.networked);
     if (outcome !== "ready") throw this.system.failure(outcome === "interrupted" ? "EINTR" : "EDEADLK");
   }
@@ -239,7 +251,9 @@ export class OpenSocket {
   /** Whether a blocking call that needs this readiness must be suspended, and can be. @param {number} mask */
   waits(mask) {
     if (!this.blocking || this.socket instanceof Listener) return false;
-    return !this.ready(mask) && this.system.suspends;
+    if (this.ready(mask) || !this.system.suspends) return false;
+    this.follow(true);
+    return true;
   }
 
   /** Wait for readiness; then the call is to be repeated. @param {number} mask @returns {Promise<number>} */

@@ -63,19 +63,31 @@ export class Polling {
       const ready = wanted.some(({ sock, events }) => !sock || readyFor(sock, events));
       // Who does not wait gets what there is now: behind an EINTR there would be no second look.
       const due = !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
-      if (due && (ready || timeout === 0)) {
+      if (due && !system.undisturbed && (ready || timeout === 0)) {
         if (system.suspends) return this.#turn();
         this.#lastTurn = performance.now();
         system.look();
         return null;
       }
       if (timeout === 0 || ready) return null;
-      if (system.suspends) return this.#anyReady(wanted, timeout);
-      if (wanted.length || timeout > 0) this.#block(wanted, timeout);
-      return null;
+      return this.#wait(wanted, timeout);
     } catch {
       return null;
     }
+  }
+
+  /**
+   * Wait by whichever way is open here.
+   * @param {Polled[]} wanted
+   * @param {number} timeout
+   * @returns {Promise<number> | null}
+   */
+  #wait(wanted, timeout) {
+    const { suspends } = this.system;
+    for (const { sock } of wanted) sock?.follow(suspends);
+    if (suspends) return this.#anyReady(wanted, timeout);
+    if (wanted.length || timeout > 0) this.#block(wanted, timeout);
+    return null;
   }
 
   /** Let the page have a turn; then poll is to look again. @returns {Promise<number>} */

@@ -58,7 +58,7 @@ export class Inbox {
     this.#queue.push(data);
     this.size += data.length;
     this.told?.(data);
-    this.#wake();
+    this.wake();
   }
 
   /** @param {Ending} ending */
@@ -66,10 +66,11 @@ export class Inbox {
     if (this.ending) return;
     this.ending = ending;
     this.told?.();
-    this.#wake();
+    this.wake();
   }
 
-  #wake() {
+  /** Let those who wait look again; also where one of them has given up, so that he is forgotten. */
+  wake() {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

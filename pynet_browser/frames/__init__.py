@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pynet_browser.frames.base import Frame, Kind
+from pynet_browser.frames.channel import Answer, Offer, Route
 from pynet_browser.frames.http import Relay, Request, Response
 from pynet_browser.frames.questions import (
     Associate,
@@ -53,6 +54,7 @@ from pynet_browser.frames.tls import Secured, StartTls, Unsecured
 __all__ = [
     "FRAMES",
     "Accepted",
+    "Answer",
     "Associate",
     "Associated",
     "Bind",
@@ -71,6 +73,7 @@ __all__ = [
     "Hello",
     "Kind",
     "Listen",
+    "Offer",
     "Open",
     "Option",
     "Ping",
@@ -85,6 +88,7 @@ __all__ = [
     "Response",
     "Reverse",
     "Reversed",
+    "Route",
     "Secured",
     "Shutdown",
     "StartTls",
@@ -140,5 +144,8 @@ FRAMES: dict[int, type[Frame]] = {
         Unsecured,
         Request,
         Response,
+        Offer,
+        Answer,
+        Route,
     )
 }

@@ -54,6 +54,9 @@ class Kind(IntEnum):
     UNSECURED = 0x2E
     REQUEST = 0x30
     RESPONSE = 0x31
+    OFFER = 0x32
+    ANSWER = 0x33
+    ROUTE = 0x34
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from pynet_browser import __version__
 from pynet_browser.proxy import guard
 from pynet_browser.proxy.assets import Assets
 from pynet_browser.proxy.config import Config
+from pynet_browser.proxy.door import GreetingError, Visitor, own_origin
 from pynet_browser.proxy.policy import Policy, Rule
 from pynet_browser.proxy.resolver import Resolver
 from pynet_browser.proxy.services import ServiceAddresses, running_services
@@ -22,14 +24,16 @@ from pynet_browser.proxy.services import ServiceAddresses, running_services
 if TYPE_CHECKING:
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.signalling import Signalling
+    from pynet_browser.proxy.tenants import Tenants
 
-__all__ = ["CONFIG", "POLICY", "RELAYS", "RESOLVER", "SESSIONS", "create_app", "own_origin"]
+__all__ = ["CONFIG", "POLICY", "RELAYS", "SESSIONS", "SIGNALLING", "create_app"]
 
 CONFIG = web.AppKey("config", Config)
 POLICY = web.AppKey("policy", Policy)
-RESOLVER = web.AppKey("resolver", Resolver)
 SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions")
 RELAYS: web.AppKey[Relays] = web.AppKey("relays")
+SIGNALLING: web.AppKey[Signalling] = web.AppKey("signalling")
 ASSETS = web.AppKey("assets", Assets)
 SERVICES: web.AppKey[ServiceAddresses] = web.AppKey("services")
 
@@ -50,6 +54,9 @@ HEADERS = {
     "Cache-Control": "no-cache",  # ask again each time: the wheel may have been rebuilt
 }
 
+PARTS_MAX = 8
+"""Parts of a path that are looked at for a token; what is behind them is not logged."""
+
 access_log = logging.getLogger("pynet_browser.access")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -62,8 +69,8 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
         config: what it was told.
         assets: the files it serves; None looks for them in the usual places.
 
-    The parts that answer for sessions find what they need in the application, under ``CONFIG``, ``POLICY``,
-    ``RESOLVER`` and ``SESSIONS``. They call ``guard.check_origin`` themselves; the Host header was checked.
+    The parts that answer for sessions find what they need in the application, under ``CONFIG``, ``POLICY``
+    and ``SESSIONS``. They let their clients in by ``sessions.door``; the Host header was checked.
 
     Serve it with ``access_log=None``: aiohttp's own log has whole URLs, the token among them.
     """
@@ -72,20 +79,22 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     from pynet_browser.proxy.compat import posix, websockify, wisp
     from pynet_browser.proxy.relay import Relays
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.signalling import Signalling
+    from pynet_browser.proxy.tenants import Tenants
 
     app = web.Application(middlewares=[_log_access, _check_host])
     policy = Policy(config.allow, config.deny, config.listen, public=config.public, own_port=config.port)
     resolver = Resolver(policy, timeout=config.connect_timeout, at_once=config.limits.resolves)
     app[CONFIG] = config
     app[POLICY] = policy
-    app[RESOLVER] = resolver
-    app[SESSIONS] = Sessions(config, policy, resolver)
+    app[SESSIONS] = Sessions(config, Tenants(config, policy, resolver))
     app[ASSETS] = assets or Assets.find(config)
     app.on_response_prepare.append(_add_headers)
+    app.cleanup_ctx.append(_watch_tokens)
     app.on_shutdown.append(_close_sessions)
     app.router.add_get("/pynet", websocket.handle)
     app.router.add_post("/pynet/http", http.handle)
-    relays = app[RELAYS] = Relays(resolver, config.connect_timeout)
+    relays = app[RELAYS] = Relays(app[SESSIONS])
     app.router.add_post("/pynet/fetch", relays.handle)
     app.on_cleanup.append(lambda _: relays.close())
     if config.websockify:
@@ -94,7 +103,13 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
         wisp.add_routes(app)
     if config.posix:
         posix.add_routes(app)
+    if config.signal:
+        app[SIGNALLING] = Signalling(config)
+        app.router.add_get("/signal/{room}", app[SIGNALLING].handle)
+        app.on_shutdown.append(_close_rooms)
     app.router.add_get("/healthz", _health)
+    if config.metrics != "off":
+        _add_metrics(app)
     app.router.add_get("/dist/latest", _latest_wheel)
     app.router.add_get("/dist/{name}", _wheel)
     if demo := app[ASSETS].demo:
@@ -108,11 +123,6 @@ def create_app(config: Config, assets: Assets | None = None) -> web.Application:
     if jupyterlite := app[ASSETS].jupyterlite:
         _add_site(app, "/jupyterlite", jupyterlite)
     return app
-
-
-def own_origin(request: web.Request) -> str:
-    """The origin that this request's page has when the proxy itself served it."""
-    return f"{request.scheme}://{request.host}"
 
 
 # ── For every request ─────────────────────────────────────────────────────────────────────────────────────
@@ -130,20 +140,24 @@ async def _log_access(request: web.Request, handler: Handler) -> web.StreamRespo
         status = error.status
         raise
     finally:
-        path = _without_token(request.rel_url.raw_path, request.app[CONFIG].token)[:200]
-        seconds = time.monotonic() - start
-        access_log.info("%s %s %s %d %.3fs", request.remote, request.method, path, status, seconds)
+        if access_log.isEnabledFor(logging.INFO):
+            path = _without_token(request.rel_url.raw_path, request.app[SESSIONS].tenants)[:200]
+            seconds = time.monotonic() - start
+            access_log.info("%s %s %s %d %.3fs", request.remote, request.method, path, status, seconds)
     return response
 
 
-def _without_token(path: str, token: str | None) -> str:
-    return "/".join("…" if token and unquote(part) == token else part for part in path.split("/"))
+def _without_token(path: str, tenants: Tenants) -> str:
+    parts = path.split("/")[:PARTS_MAX]
+    return "/".join("…" if tenants.knows(unquote(part)) else part for part in parts)
 
 
 @web.middleware
 async def _check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
     refusal = guard.check_host(request.headers.get("Host"), request.app[CONFIG])
     if refusal is not None:
+        door = request.app[SESSIONS].door
+        door.refused(GreetingError(refusal.code, refusal.message), Visitor.of(request))
         raise web.HTTPMisdirectedRequest(text=refusal.message)
     return await handler(request)
 
@@ -154,9 +168,11 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.content_type = media_type
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    origin = request.headers.get("Origin")
+    origin = request.headers.get("Origin") if request.path != "/metrics" else None
     # Pages that may use the proxy may also read what it serves, such as the wheel, and nobody else may.
-    if origin and guard.check_origin(origin, own_origin(request), request.app[CONFIG]) is None:
+    origins = request.app[SESSIONS].tenants.origins
+    wanted = request.app[CONFIG].wants_token
+    if origin and guard.check_origin(origin, own_origin(request), origins, wants_token=wanted) is None:
         response.headers.setdefault("Access-Control-Allow-Origin", origin)
     response.headers.add("Vary", "Origin")
 
@@ -172,15 +188,39 @@ async def _run_services(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+def _add_metrics(app: web.Application) -> None:
+    from pynet_browser.proxy.metrics import Metrics
+
+    metrics = Metrics(app[CONFIG], app[SESSIONS])
+
+    async def sample(_app: web.Application) -> AsyncIterator[None]:
+        metrics.lag.start()
+        yield
+        metrics.lag.stop()
+
+    app.cleanup_ctx.append(sample)
+    app.router.add_get("/metrics", metrics.handle)
+
+
+async def _watch_tokens(app: web.Application) -> AsyncIterator[None]:
+    watching = asyncio.create_task(app[SESSIONS].tenants.watch())
+    yield
+    watching.cancel()
+
+
 async def _close_sessions(app: web.Application) -> None:
     await app[SESSIONS].close()
+
+
+async def _close_rooms(app: web.Application) -> None:
+    await app[SIGNALLING].close()
 
 
 # ── Routes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def _health(request: web.Request) -> web.Response:
-    # HAProxy takes 404 for "nobody new, but whoever has been here" (disable-on-404), and other probes for "no".
+    # For balancers 404 is "nobody new, but those who have been here" (HAProxy's disable-on-404).
     draining = request.app[SESSIONS].draining
     status = "draining" if draining else "ok"
     return web.json_response({"status": status, "version": __version__}, status=404 if draining else 200)

@@ -8,7 +8,7 @@ import random
 import socket
 from collections.abc import Iterator
 
-from pynet_browser.proxy.policy import ANY_PORT, PORT_MAX, Policy, Protocol
+from pynet_browser.proxy.policy import ANY_PORT, PORT_MAX, ForbiddenError, Policy, Protocol
 
 __all__ = ["ANY_ADDRESS", "LOOPBACK", "bind", "check_listening"]
 
@@ -49,7 +49,7 @@ def bind(sock: socket.socket, policy: Policy, address: str, port: int, *, to_lis
             _bind_to_one_of(sock, policy, protocol, where, ports)
             return
     if to_listen:
-        raise PermissionError(errno.EACCES, policy.decide_listen(protocol, address, ANY_PORT).reason)
+        raise ForbiddenError(policy.decide_listen(protocol, address, ANY_PORT))
     sock.bind((address, 0))
 
 
@@ -64,7 +64,7 @@ def check_listening(sock: socket.socket, policy: Policy, *, any_port: bool) -> N
     if not decision.allowed and any_port:
         decision = policy.decide_listen("tcp", host, ANY_PORT)
     if not decision.allowed:
-        raise PermissionError(errno.EACCES, decision.reason)
+        raise ForbiddenError(decision)
 
 
 def _narrowed(policy: Policy, protocol: Protocol, address: str, port: int) -> str:
@@ -75,7 +75,7 @@ def _narrowed(policy: Policy, protocol: Protocol, address: str, port: int) -> st
     narrow = LOOPBACK.get(address, address)
     if policy.decide_listen(protocol, narrow, port).allowed:
         return narrow
-    raise PermissionError(errno.EACCES, decision.reason)
+    raise ForbiddenError(decision)
 
 
 def _bind_to_one_of(

@@ -87,9 +87,19 @@ class Carriage:
         return self._state == "ended"
 
     @property
+    def detached(self) -> bool:
+        """Whether nobody carries the session now."""
+        return self._state == "detached"
+
+    @property
     def exchanges(self) -> int:
         """How many exchanges are under way."""
         return len(self._exchanges)
+
+    @property
+    def listening(self) -> bool:
+        """Whether the page hears what comes elsewhere than in the answer of an exchange."""
+        return not self._quiet
 
     @property
     def ahead(self) -> int:

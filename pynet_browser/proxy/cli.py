@@ -6,24 +6,27 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import functools
 import json
-import logging
 import os
+import secrets
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import quote
 
 from pynet_browser import __version__
-from pynet_browser.proxy import addresses
+from pynet_browser.proxy import addresses, logs
 from pynet_browser.proxy.addresses import bracketed
-from pynet_browser.proxy.allocator import keep_freed_memory
-from pynet_browser.proxy.config import Config, ConfigError
+from pynet_browser.proxy.allocator import collect_seldom, keep_freed_memory
+from pynet_browser.proxy.config import Config, ConfigError, MetricsAccess
+from pynet_browser.proxy.logs import LogFormat
+from pynet_browser.proxy.machine import machine_addresses
 from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.tokens import table_of
 
 if TYPE_CHECKING:
     from pynet_browser.proxy.sessions import Sessions
@@ -32,10 +35,11 @@ __all__ = ["main"]
 
 TOKEN_VARIABLE = "PYNET_TOKEN"
 BACKLOG = 1024
-FOREIGN = {
+OPTIONAL = {
     "websockify": "clients of websockify",
     "wisp": "clients of Wisp",
     "posix": "programs with Emscripten's POSIX sockets",
+    "signal": "rooms in which pages meet for WebRTC",
 }
 SHUTDOWN_TIMEOUT = 0.5
 """Seconds that requests being answered get to finish when the proxy stops. aiohttp may wait twice as long."""
@@ -56,24 +60,42 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     arguments = vars(parser.parse_args(argv))
-    del arguments["command"]
-    file, verbose = arguments.pop("config"), arguments.pop("verbose")
+    command, name = arguments.pop("command"), arguments.pop("name")
+    if command == "token" or name is not None:
+        _make_token(parser, command, name)
+        return
+    file, verbose, form = (arguments.pop(name) for name in ("config", "verbose", "log_format"))
     if not arguments["no_token"] and arguments["token"] is None:
         arguments["token"] = os.environ.get(TOKEN_VARIABLE)
     try:
         config = Config.load(arguments, file)
     except ConfigError as error:
         parser.error(str(error))
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("pynet_browser").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    # Where there is nothing to read anew, a hangup ends the process, as when its terminal is closed.
+    files = file is not None or config.tokens is not None
+    load = functools.partial(Config.load, arguments, file) if files else None
+    logs.configure(form, verbose=verbose)
     try:
         keep_freed_memory()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config))
+            runner.run(_serve(config, load))
     except StartError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:  # where the loop cannot handle signals itself
         pass
+
+
+def _make_token(parser: argparse.ArgumentParser, command: str, name: str | None) -> None:
+    """Prints a new token, and what the file of tokens is to say of it."""
+    if command != "token" or name is None:
+        parser.error("a new token has a name, as in: pynet-browser token ada")
+    token = secrets.token_urlsafe(32)
+    try:
+        table = table_of(name, token)
+    except ConfigError as error:
+        parser.error(str(error))
+    print(f"The token, to be given to whom it is for, and kept nowhere else:\n\n    {token}\n")
+    print(f"In the file of tokens (pynet-browser serve --tokens FILE):\n\n{table}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +107,14 @@ def _parser() -> argparse.ArgumentParser:
         "the most specific decides. For --listen it is [tcp:|udp:][address:]port: without an address this "
         "machine alone can connect, with 0.0.0.0, [::] or * every other too.",
     )
-    parser.add_argument("command", nargs="?", choices=["serve"], default="serve", help="may be left out")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["serve", "token"],
+        default="serve",
+        help="serve, which may be left out; or token, which makes a new one for the file of --tokens",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the new token")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 for any free one (default: 8765)")
@@ -100,6 +129,11 @@ def _parser() -> argparse.ArgumentParser:
         const=True,
         help="let every page of an allowed origin in; only when listening on this machine alone",
     )
+    parser.add_argument(
+        "--tokens",
+        metavar="FILE",
+        help="TOML file of named tokens, each with rules, limits and an end of its own; read anew at SIGHUP",
+    )
     _add_list(parser, "--origin", "URL", "origins", "pages that may connect beside the proxy's own")
     _add_list(parser, "--hostname", "NAME", "hostnames", "names under which the proxy is reached")
     _add_list(parser, "--allow", "RULE", "allow", "what pages may connect to")
@@ -112,6 +146,21 @@ def _parser() -> argparse.ArgumentParser:
         help="let pages have TLS end here: this machine then reads what it carries (default: in the page)",
     )
     parser.add_argument(
+        "--no-webrtc",
+        dest="webrtc",
+        action="store_const",
+        const=False,
+        help="carry datagrams of pages with all else (default: over WebRTC too, where aiortc is installed)",
+    )
+    _add_list(
+        parser, "--webrtc-address", "ADDRESS", "webrtc_addresses", "where pages reach this machine by UDP"
+    )
+    parser.add_argument(
+        "--webrtc-ports",
+        metavar="LOW-HIGH",
+        help="UDP ports for WebRTC, of which one is used (default: any free one)",
+    )
+    parser.add_argument(
         "--drain",
         type=float,
         metavar="SECONDS",
@@ -122,15 +171,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-demo", dest="demo", action="store_const", const=False, help="serve no demo page and services"
     )
-    for name, whom in FOREIGN.items():
+    for name, what in OPTIONAL.items():
         parser.add_argument(
-            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {whom}"
+            f"--no-{name}", dest=name, action="store_const", const=False, help=f"do not serve {what}"
         )
     parser.add_argument(
         "--websockify-targets",
         metavar="FILE",
         help="targets for /websockify?token=NAME: lines name: host:port",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=get_args(LogFormat),
+        help="write a line for every decision: key=value (text), or JSON",
+    )
+    parser.add_argument(
+        "--metrics",
+        choices=get_args(MetricsAccess),
+        help="who may read /metrics: with a token (default), programs on this machine, everybody, nobody",
+    )
+    parser.add_argument("--metrics-token", metavar="TOKEN", help="what opens /metrics, and nothing else")
     parser.add_argument("--verbose", action="store_true", help="log requests and connections")
     return parser
 
@@ -149,8 +209,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, load: Callable[[], Config] | None) -> None:
     """Serves until the process is told to stop.
+
+    Args:
+        config: what it was told.
+        load: reads that anew at SIGHUP; None leaves that signal alone.
 
     Raises:
         StartError: The proxy cannot start.
@@ -159,6 +223,7 @@ async def _serve(config: Config) -> None:
         from aiohttp import web
 
         from pynet_browser.proxy.app import POLICY, SESSIONS, create_app
+        from pynet_browser.proxy.reloading import reload_on_hangup
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pynet_browser"):
             raise
@@ -181,9 +246,12 @@ async def _serve(config: Config) -> None:
     app[POLICY].add_built_in(deny=_own_rules(listeners))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
+    collect_seldom()
     try:
         for listener in listeners:
             await web.SockSite(runner, listener).start()
+        if load is not None:
+            reload_on_hangup(app[SESSIONS].tenants, load)
         _announce(config)
         await stop.wait()
         await _drain(app[SESSIONS], config.drain, hurry)
@@ -239,24 +307,12 @@ def _own_rules(listeners: Sequence[socket.socket]) -> list[Rule]:
     for listener in listeners:
         text, port = listener.getsockname()[:2]
         address = addresses.literal(text)
-        own = _machine_addresses(listener.family) if address and address.is_unspecified else {text}
+        own = {text}
+        if address and address.is_unspecified:
+            own = machine_addresses(listener.family)
+            own |= {"127.0.0.0/8"} if listener.family == socket.AF_INET else set()
         rules += [Rule.parse(f"[{each}]:{port}" if ":" in each else f"{each}:{port}") for each in own]
     return rules
-
-
-def _machine_addresses(family: int) -> set[str]:
-    """Addresses of this machine: loopback, those of its name, and the one it reaches the internet from.
-
-    Others may exist; no portable call lists them.
-    """
-    found = {"127.0.0.0/8"} if family == socket.AF_INET else {"::1"}
-    anywhere = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"
-    with contextlib.suppress(OSError):
-        found.update(str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, family))
-    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((anywhere, 9))  # only chooses a route: a datagram socket sends nothing here
-        found.add(probe.getsockname()[0])
-    return {text for text in found if "%" not in text}  # not link-local: nobody dials it without a zone
 
 
 def _announce(config: Config) -> None:
@@ -271,6 +327,10 @@ def _announce(config: Config) -> None:
     where = f"{host}:{config.port}"
     query = f"?token={quote(config.token, safe='')}" if config.token is not None else ""
     token = f", token={json.dumps(config.token)}" if config.token is not None else ""
+    if config.token is None and config.wants_token:
+        token = ', token="…"'
     print(f"The proxy is running. Open\n\n    http://{where}/{query}\n")
     print(f'or, in Python in a page:\n\n    await pynet_browser.install("ws://{where}/pynet"{token})\n')
+    if config.tokens is not None:
+        print(f"It knows {len(config.tokens)} named tokens; SIGHUP has it read them anew.\n")
     print("Ctrl-C stops it.", flush=True)

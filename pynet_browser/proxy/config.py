@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias, get_args
 
-from pynet_browser.proxy import addresses
+from pynet_browser.proxy import addresses, values
 from pynet_browser.proxy.compat.targets import parse_targets
 from pynet_browser.proxy.policy import Rule
+from pynet_browser.proxy.tokens import Token, digest_of, parse_tokens
+from pynet_browser.proxy.values import ConfigError, Readers, require_positive
 
-__all__ = ["Config", "ConfigError", "Limits"]
+__all__ = ["Config", "ConfigError", "Limits", "MetricsAccess"]
 
 MIB = 1 << 20
 
-_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\s]+/?", re.IGNORECASE)
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message names the key, where it stands, and what to change."""
+MetricsAccess: TypeAlias = Literal["off", "token", "loopback", "open"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +34,28 @@ class Limits:
         sockets: open sockets of all sessions. Where there are as many, nothing that comes in is accepted.
         connects_per_second: new connections of one session, on average.
         connect_burst: new connections of one session that may come at once.
+        connects_per_second_total: the same of all sessions, on average; None for any number.
+        bytes_per_second: bytes of one session in each direction, on average; None for any number. Connections
+            wait for their turn, and datagrams are dropped.
+        bytes_burst: bytes of one session in each direction that may go at once; None for those of a second.
+        bytes_per_second_total: bytes of all sessions in each direction, on average; None for any number.
         datagrams_per_second: datagrams of one session in each direction, on average; others are dropped.
         datagram_burst: datagrams of one session in each direction that may come at once.
         resolves_per_session: names being looked up at once for one session.
         resolves: names being looked up at once for all sessions.
         buffered_per_session: data held for one session that its page or its peers have not taken.
         buffered_total: the same for all sessions.
+        peer_connections: data channels of WebRTC that exist at once or are being made; each may hold
+            half a MiB.
         message_bytes: one message of a page.
         posix_message_bytes: one message of a program with Emscripten's POSIX sockets, which has all that it
             sends in one call in it.
+        rooms: rooms in which two pages meet.
+        room_message_bytes: one message in a room.
+        room_messages_per_second: messages of one page in a room, on average.
+        room_burst: messages of one page in a room that may come at once.
+        room_idle: seconds that a page may be in a room and say nothing.
+        room_lifetime: seconds that a page may be in a room at all.
     """
 
     sessions: int = 256
@@ -55,17 +64,28 @@ class Limits:
     sockets: int = 8192
     connects_per_second: int = 200
     connect_burst: int = 400
+    connects_per_second_total: int | None = None
+    bytes_per_second: int | None = None
+    bytes_burst: int | None = None
+    bytes_per_second_total: int | None = None
     datagrams_per_second: int = 20_000
     datagram_burst: int = 20_000
     resolves_per_session: int = 32
     resolves: int = 128
     buffered_per_session: int = 64 * MIB
     buffered_total: int = 512 * MIB
+    peer_connections: int = 128
     message_bytes: int = MIB
     posix_message_bytes: int = 16 * MIB
+    rooms: int = 256
+    room_message_bytes: int = 64 * 1024
+    room_messages_per_second: int = 20
+    room_burst: int = 100
+    room_idle: int = 600
+    room_lifetime: int = 3600
 
     def __post_init__(self) -> None:
-        _require_positive(self, [limit.name for limit in fields(self)])
+        require_positive(self, [limit.name for limit in fields(self)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +95,10 @@ class Config:
     Attributes:
         host: address or name to listen on.
         port: port to listen on; 0 lets the system choose.
-        token: what a page must show; None lets every page of an allowed origin in. ``repr`` leaves it out.
+        token: what a page must show, unless it shows one of ``tokens``; ``repr`` leaves it out. None where
+            there are none either lets every page of an allowed origin in.
+        tokens: named ones, each with rules, limits and an end of its own; None for no such. A file that names
+            them, read by ``load``, leaves none without a name unless ``token`` is given.
         origins: pages that may connect beside the proxy's own: ``scheme://host[:port]``, ``null`` or ``*``.
         hostnames: names under which the proxy is known, beside ``host`` and ``localhost``.
         allow: rules for what pages may reach; see ``policy``.
@@ -92,7 +115,14 @@ class Config:
         websockify_targets: file of targets they may name: lines ``name: host:port``.
         wisp: whether to serve clients of Wisp.
         posix: whether to serve programs with Emscripten's POSIX sockets.
+        signal: whether to serve rooms in which pages meet for WebRTC.
         tls_proxy: whether pages may have TLS end here, where all that it carries can be read.
+        metrics: who may read ``/metrics``: nobody, whoever shows ``metrics_token`` or ``token``, programs on
+            this machine, or everybody.
+        metrics_token: opens ``/metrics`` and nothing else; ``repr`` leaves it out.
+        webrtc: whether datagrams of pages may come by WebRTC; it needs aiortc.
+        webrtc_addresses: where pages reach this machine by UDP; at first, where it listens.
+        webrtc_ports: lowest and highest of the UDP ports for that, of which one is used; None is any.
         limits: see ``Limits``.
 
     Raises:
@@ -102,6 +132,7 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 8765
     token: str | None = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    tokens: tuple[Token, ...] | None = None
     origins: tuple[str, ...] = ()
     hostnames: tuple[str, ...] = ()
     allow: tuple[Rule, ...] = ()
@@ -118,22 +149,38 @@ class Config:
     websockify_targets: Path | None = None
     wisp: bool = True
     posix: bool = True
+    signal: bool = True
     tls_proxy: bool = False
+    metrics: MetricsAccess = "token"
+    metrics_token: str | None = field(default=None, repr=False)
+    webrtc: bool = True
+    webrtc_addresses: tuple[str, ...] = ()
+    webrtc_ports: tuple[int, int] | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:  # noqa: PLR2004 - ports have 16 bits
             raise ConfigError(f"port must be within 0-65535, not {self.port}")
-        _require_positive(self, ["connect_timeout", "auth_timeout", "grace", "keepalive"])
+        require_positive(self, ["connect_timeout", "auth_timeout", "grace", "keepalive"])
         if not 0 <= self.drain < math.inf:
             raise ConfigError(f"drain must be 0 or more and finite, not {self.drain}")
         if self.token is not None and not self.token:
             raise ConfigError("the token is empty; leave it out to have one made, or say --no-token")
-        if self.token is None and self.public:
+        for token in self.tokens or ():
+            if self.token is not None and token.digest == digest_of(self.token):
+                raise ConfigError(f"tokens.{token.name} is the token without a name; give it its own")
+        if self.metrics_token is not None and not self.metrics_token:
+            raise ConfigError("metrics_token is empty; leave it out to have none")
+        if not self.wants_token and self.public:
             raise ConfigError(
                 f"without a token anyone who reaches {self.host} could use this machine's network: "
                 "leave out --no-token, or listen on --host 127.0.0.1"
             )
+
+    @property
+    def wants_token(self) -> bool:
+        """Whether nobody gets in without a token."""
+        return self.token is not None or self.tokens is not None
 
     @property
     def public(self) -> bool:
@@ -155,82 +202,32 @@ class Config:
         Raises:
             ConfigError: The file cannot be read, or a key or value is wrong.
         """
-        values = _read_file(file) if file is not None else {}
+        read = _read_file(file) if file is not None else {}
         given = {name: value for name, value in options.items() if value is not None}
-        for name, value in _read_values(given, _READERS, "the command line").items():
-            values[name] = (*values.get(name, ()), *value) if isinstance(value, tuple) else value
+        for name, value in _read_values(given, "the command line").items():
+            joins = isinstance(value, tuple) and name != "tokens"
+            read[name] = (*read.get(name, ()), *value) if joins else value
+        if read.get("tokens") is not None:
+            read.setdefault("token", None)  # nobody shall have to think of one more that opens everything
         try:
-            return cls(**values | {"limits": Limits(**values.get("limits", {}))})
+            return cls(**read | {"limits": Limits(**read.get("limits", {}))})
         except ConfigError as error:
             source = f"{file} and the command line" if file is not None else "the command line"
             raise ConfigError(f"{error} (from {source})") from error
 
 
-def _require_positive(holder: object, names: list[str]) -> None:
-    for name in names:
-        value = getattr(holder, name)
-        if not 0 < value < math.inf:  # NaN is not, either
-            raise ConfigError(f"{name} must be more than 0 and finite, not {value}")
-
-
-# ── Reading values: each reader returns the attribute's value or raises ValueError ─────────────────────────
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be text")
-    return value
-
-
-def _integer(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError("must be a whole number")
-    return value
-
-
-def _seconds(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError("must be a number of seconds")
-    return float(value)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise ValueError("must be a list of texts")
-    return tuple(value)
-
-
-def _origins(value: object) -> tuple[str, ...]:
-    origins = _texts(value)
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} must be scheme://host[:port], null or *")
-    return origins
-
-
-def _rules(value: object) -> tuple[Rule, ...]:
-    return tuple(Rule.parse(text) for text in _texts(value))
-
-
-def _listening_rules(value: object) -> tuple[Rule, ...]:
-    return tuple(rule for text in _texts(value) for rule in Rule.parse_listening(text))
+# ── Readers of what this machine has ──────────────────────────────────────────────────────────────────────
 
 
 def _directory(value: object) -> Path:
-    path = Path(_text(value)).expanduser()
+    path = Path(values.text(value)).expanduser()
     if not path.is_dir():
         raise ValueError(f"{path} is not a directory")
     return path
 
 
 def _targets_file(value: object) -> Path:
-    path = Path(_text(value)).expanduser()
+    path = Path(values.text(value)).expanduser()
     try:
         parse_targets(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -238,54 +235,64 @@ def _targets_file(value: object) -> Path:
     return path
 
 
-_Readers = Mapping[str, Callable[[object], Any]]
+def _tokens_file(value: object) -> tuple[Token, ...]:
+    path = Path(values.text(value)).expanduser()
+    try:
+        return parse_tokens(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
-_READERS: _Readers = {
-    "host": _text,
-    "port": _integer,
-    "token": _text,
-    "no_token": _flag,
-    "origins": _origins,
-    "hostnames": _texts,
-    "allow": _rules,
-    "deny": _rules,
-    "listen": _listening_rules,
-    "connect_timeout": _seconds,
-    "auth_timeout": _seconds,
-    "grace": _seconds,
-    "keepalive": _seconds,
-    "drain": _seconds,
+
+def _metrics_access(value: object) -> str:
+    access = values.text(value)
+    if access not in get_args(MetricsAccess):
+        raise ValueError(f"must be one of {', '.join(get_args(MetricsAccess))}, not {access!r}")
+    return access
+
+
+_READERS: Readers = {
+    "host": values.text,
+    "port": values.integer,
+    "token": values.text,
+    "no_token": values.flag,
+    "tokens": _tokens_file,
+    "origins": values.origins,
+    "hostnames": values.texts,
+    "allow": values.rules,
+    "deny": values.rules,
+    "listen": values.listening_rules,
+    "connect_timeout": values.seconds,
+    "auth_timeout": values.seconds,
+    "grace": values.seconds,
+    "keepalive": values.seconds,
+    "drain": values.seconds,
     "pyodide": _directory,
-    "demo": _flag,
-    "websockify": _flag,
+    "demo": values.flag,
+    "websockify": values.flag,
     "websockify_targets": _targets_file,
-    "wisp": _flag,
-    "posix": _flag,
-    "tls_proxy": _flag,
+    "wisp": values.flag,
+    "posix": values.flag,
+    "signal": values.flag,
+    "tls_proxy": values.flag,
+    "webrtc": values.flag,
+    "webrtc_addresses": values.addresses_of_host,
+    "webrtc_ports": values.ports,
+    "metrics": _metrics_access,
+    "metrics_token": values.text,
 }
-_LIMIT_READERS: _Readers = dict.fromkeys((limit.name for limit in fields(Limits)), _integer)
+_LIMIT_READERS: Readers = dict.fromkeys((limit.name for limit in fields(Limits)), values.integer)
 
 
-def _read_values(table: Mapping[str, object], readers: _Readers, where: str) -> dict[str, Any]:
-    """The values of a table, each in the type its attribute has."""
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        reader = readers.get(name)
-        if reader is None:
-            near = difflib.get_close_matches(name, readers, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(readers)}"
-            raise ConfigError(f"{where}: unknown key {name!r}; {hint}")
-        try:
-            values[name] = reader(value)
-        except ValueError as error:
-            raise ConfigError(f"{where}: {name}: {error}") from error
-    if values.pop("no_token", False):
-        values["token"] = None
-    return values
+def _read_values(table: Mapping[str, object], where: str) -> dict[str, Any]:
+    """The attributes that a table gives."""
+    read = values.read_table(table, _READERS, where)
+    if read.pop("no_token", False):
+        read["token"] = None
+    return read
 
 
 def _read_file(file: Path) -> dict[str, Any]:
-    """The attributes a TOML file gives."""
+    """The attributes that a TOML file gives."""
     try:
         table = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -293,6 +300,6 @@ def _read_file(file: Path) -> dict[str, Any]:
     limits = table.pop("limits", {})
     if not isinstance(limits, dict):
         raise ConfigError(f"{file}: limits: must be a table, [limits]")
-    values = _read_values(table, _READERS, str(file))
-    values["limits"] = _read_values(limits, _LIMIT_READERS, f"{file}: limits")
-    return values
+    read = _read_values(table, str(file))
+    read["limits"] = values.read_table(limits, _LIMIT_READERS, f"{file}: limits")
+    return read

@@ -1,4 +1,4 @@
-"""Who may talk to the proxy: checks of the Host and Origin headers and of the token. Pure.
+"""Who may talk to the proxy: checks of the Host and Origin headers. Pure.
 
 A WebSocket is not held back by the same-origin policy: any page a user visits can open one to a proxy on
 that user's machine. So three locks stand side by side. The *Host* check stops names that were rebound to the
@@ -7,15 +7,15 @@ proxy's address, the *Origin* check stops pages nobody asked for, and the token 
 
 from __future__ import annotations
 
-import hmac
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.config import Config
 
-__all__ = ["Refusal", "check_host", "check_origin", "check_token"]
+__all__ = ["Refusal", "check_host", "check_origin"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -58,21 +58,24 @@ def check_host(header: str | None, config: Config) -> Refusal | None:
     )
 
 
-def check_origin(origin: str | None, own: str, config: Config) -> Refusal | None:
+def check_origin(
+    origin: str | None, own: str, origins: Iterable[str], *, wants_token: bool
+) -> Refusal | None:
     """Refuses pages that were not given leave.
 
     Args:
         origin: the Origin header. None when there is none: a program, not a page, which must show the token.
         own: the proxy's own origin, as this request names it: ``scheme://host[:port]``.
-        config: for the origins that may connect, and whether there is a token.
+        origins: pages that may connect beside the proxy's own.
+        wants_token: whether a token is asked for, too.
     """
     if origin is None:
-        if config.token is not None:
+        if wants_token:
             return None
         return Refusal(
             "origin", "a proxy without a token serves pages only, and the request has no Origin header"
         )
-    allowed = {_plain_origin(own), *(_plain_origin(given) for given in config.origins)}
+    allowed = {_plain_origin(own), *(_plain_origin(given) for given in origins)}
     if "*" in allowed or _plain_origin(origin) in allowed:
         return None
     if origin == "null":
@@ -82,22 +85,6 @@ def check_origin(origin: str | None, own: str, config: Config) -> Refusal | None
             "over http, or start the proxy with --origin null",
         )
     return Refusal("origin", f"the proxy refuses pages from {origin}; start it with --origin {origin}")
-
-
-def check_token(given: str, config: Config) -> Refusal | None:
-    """Refuses whoever does not know the token. Takes as long for a near miss as for a far one."""
-    if config.token is None or hmac.compare_digest(_bytes(given), _bytes(config.token)):
-        return None
-    if not given:
-        return Refusal("token", "the proxy wants a token; it prints one, in its URL, when it starts")
-    return Refusal(
-        "token", "the token is not this proxy's; it prints the right one, in its URL, when it starts"
-    )
-
-
-def _bytes(text: str) -> bytes:
-    """The bytes of a text that may have come from anywhere, lone surrogates included."""
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _plain_origin(text: str) -> str:

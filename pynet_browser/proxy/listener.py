@@ -27,6 +27,7 @@ from pynet_browser.proxy.binding import bind, check_listening
 from pynet_browser.proxy.endpoint import (
     Endpoint,
     Request,
+    authority,
     host_error,
     open_socket,
     watching_loop,
@@ -59,6 +60,7 @@ class Listener(Endpoint):
     """
 
     NOUN = "stream socket without a connection"
+    kind = "listener"
 
     _session: Session
     _loop: asyncio.AbstractEventLoop
@@ -100,6 +102,11 @@ class Listener(Endpoint):
         self._any_port = port == ANY_PORT
 
     @property
+    def state(self) -> str:
+        """What it is doing."""
+        return "idle" if self._credit is None else "listening"
+
+    @property
     def _bound(self) -> bool:
         return bool(self._socket.getsockname()[1])
 
@@ -113,7 +120,8 @@ class Listener(Endpoint):
         if self._credit is None:
             self._credit = SendWindow(0)
             host, port = self._socket.getsockname()[:2]
-            log.info("session %s: listening on %s port %d", self._session.name, host, port)
+            self.stands(authority(host, port))
+            self._session.decided("listen", "allowed", protocol="tcp", address=self.where)
         # Below zero when it was made smaller: then more have been accepted already than now are wanted.
         self._credit.credit += backlog - self._backlog
         self._backlog = backlog
@@ -211,10 +219,8 @@ class Listener(Endpoint):
         socket = self._connection(self._session.new_id())
         self._session.keep(socket)
         local, remote = wire_address(connection.getsockname()), wire_address(peer)
-        log.info(
-            "session %s: accepted %s port %d on port %d",
-            self._session.name, remote.host, remote.port, local.port,
-        )  # fmt: skip
+        target = authority(remote.host, remote.port)
+        self._session.decided("accept", "allowed", protocol="tcp", target=target, address=self.where)
         self._session.send(Accepted(socket.id, self.id, local, remote))
         socket.adopt(connection, remote)
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import logging
 import socket as host_socket
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pynet_browser.fields import Address
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.binding import LOOPBACK
-from pynet_browser.proxy.endpoint import host_error, wire_address
-from pynet_browser.proxy.policy import Policy
+from pynet_browser.proxy.endpoint import authority, host_error, wire_address
+from pynet_browser.proxy.policy import Decision, ForbiddenError, Policy
 
 __all__ = ["PEER_BYTES", "Peer", "Peers"]
-
-log = logging.getLogger(__name__)
 
 PEERS_MAX = 1024
 """Peers that a socket remembers: those it sent to or heard last."""
@@ -31,19 +28,23 @@ class Peer(NamedTuple):
     Attributes:
         name: as the host's system has it.
         address: as the page has it.
-        refusal: why nothing may be sent there; empty if it may.
+        refusal: why nothing may be sent there; None if it may.
     """
 
     name: tuple[Any, ...]
     address: Address
-    refusal: str
+    refusal: Decision | None
 
 
 class PeersOwner(Protocol):
     """What is asked of whom the socket belongs to."""
 
-    name: str
-    policy: Policy
+    @property
+    def policy(self) -> Policy:
+        """What may be reached, and where pages may listen."""
+
+    def decided(self, event: str, decision: str, **fields: str | float) -> None:
+        """The log is to have it."""
 
     def hold(self, size: int) -> bool:
         """More is remembered; false if no more may be held."""
@@ -84,7 +85,6 @@ class Peers:
             self._hears = "machine"
         else:
             self._hears = "known"
-        log.info("session %s: UDP on %s port %d hears %s", self._owner.name, host, port, self._hears)
 
     def sent(self) -> None:
         """Something was sent, which gives a socket a port."""
@@ -104,11 +104,17 @@ class Peers:
         """
         peer = self.peer(address, port, host)
         if peer.refusal:
-            raise PermissionError(errno.EACCES, peer.refusal)
+            raise ForbiddenError(peer.refusal)
         self._socket.connect(peer.name)
+        self._tell_of(peer)
         self.associate = peer
         self.know_port()
         return peer
+
+    def _tell_of(self, peer: Peer) -> None:
+        if not peer.refusal:
+            where = authority(*peer.name[:2])
+            self._owner.decided("connect", "allowed", protocol="udp", address=where)
 
     def peer(self, address: str, port: int, host: str | None = None) -> Peer:
         """A peer that the page has named, perhaps as ``host``.
@@ -119,7 +125,7 @@ class Peers:
         address = self._canonical(address)
         decision = self._owner.policy.decide("udp", host or address, address, port)
         name = (LOOPBACK.get(address, address), port)  # where it will answer from
-        return Peer(name, wire_address(name), decision.reason)
+        return Peer(name, wire_address(name), None if decision.allowed else decision)
 
     def _canonical(self, address: str) -> str:
         """An address as the system spells it."""
@@ -152,10 +158,13 @@ class Peers:
         known = self._peers.get(address[1:])
         if known is None:  # or it was spelled otherwise
             peer = self.peer(address.host, address.port)
-            known = self._peers.get(peer.name[:2], peer)
+            known = self._peers.get(peer.name[:2])
+            if known is None:
+                known = peer
+                self._tell_of(peer)
         self._remember(known)
         if known.refusal:
-            raise PermissionError(errno.EACCES, known.refusal)
+            raise ForbiddenError(known.refusal)
         return known
 
     def source(self, name: tuple[Any, ...]) -> Peer | None:
@@ -167,7 +176,7 @@ class Peers:
         if known is None or known.refusal:
             if not self._hears_strangers(name[0]):
                 return None
-            known = Peer(name, wire_address(name), "")
+            known = Peer(name, wire_address(name), None)
         return self._remember(known)
 
     def _hears_strangers(self, host: str) -> bool:

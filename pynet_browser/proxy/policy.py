@@ -29,9 +29,11 @@ Networks are possible, names are not. Nothing is denied by rule, so that order a
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import ipaddress
 import re
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -39,7 +41,7 @@ from typing import Literal, TypeAlias
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError, IPAddress, IPNetwork, bracketed
 
-__all__ = ["ANY_PORT", "Decision", "Policy", "Protocol", "Rule", "RuleError"]
+__all__ = ["ANY_PORT", "Decision", "ForbiddenError", "Policy", "Protocol", "Rule", "RuleError"]
 
 Protocol: TypeAlias = Literal["tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
@@ -184,6 +186,20 @@ class Decision:
     reason: str
 
 
+class ForbiddenError(PermissionError):
+    """What the policy does not allow.
+
+    Attributes:
+        rule: text of the rule that refuses; ``"listen"`` where none allows to listen.
+        message: a sentence that says what to change.
+    """
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(errno.EACCES, decision.reason)
+        self.rule = decision.rule or "listen"
+        self.message = decision.reason
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """A rule with what it does."""
@@ -225,12 +241,24 @@ class Policy:
         self._sort()
         self._listen = tuple(listen)
         self._own_port = own_port
+        self._extended: weakref.WeakSet[Policy] = weakref.WeakSet()
+
+    def extended(self, allow: Iterable[Rule], deny: Iterable[Rule], listen: Iterable[Rule] = ()) -> Policy:
+        """A policy with these rules of the user beside the built-in ones, those to come among them."""
+        other = Policy(allow, deny, listen, public=False, own_port=self._own_port)
+        other._entries = [entry for entry in other._entries if not entry.built_in]
+        other._entries += [entry for entry in self._entries if entry.built_in]
+        other._sort()
+        self._extended.add(other)
+        return other
 
     def add_built_in(self, *, allow: Iterable[Rule] = (), deny: Iterable[Rule] = ()) -> None:
         """Adds rules that are only known once the proxy has started, such as its own address and port."""
-        self._entries += [_Entry(rule, allow=True, built_in=True) for rule in allow]
-        self._entries += [_Entry(rule, allow=False, built_in=True) for rule in deny]
-        self._sort()
+        entries = [_Entry(rule, allow=True, built_in=True) for rule in allow]
+        entries += [_Entry(rule, allow=False, built_in=True) for rule in deny]
+        for policy in (self, *self._extended):
+            policy._entries += entries
+            policy._sort()
 
     def decide(self, protocol: Protocol, host: str, address: str | IPAddress, port: int) -> Decision:
         """Whether ``address`` may be reached.

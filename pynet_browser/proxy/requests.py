@@ -13,6 +13,7 @@ from pynet_browser.frames import (
     Bind,
     Failed,
     Frame,
+    Offer,
     Resolve,
     Resolved,
     Reverse,
@@ -21,8 +22,9 @@ from pynet_browser.frames import (
 )
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError
-from pynet_browser.proxy.endpoint import Request, host_error, reason
-from pynet_browser.proxy.resolver import DialError, Resolver
+from pynet_browser.proxy.endpoint import Request, authority, host_error, reason
+from pynet_browser.proxy.policy import ForbiddenError
+from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.secured import TlsSocket
 
 if TYPE_CHECKING:
@@ -42,13 +44,11 @@ class Requests:
 
     Args:
         session: whose they are.
-        resolver: looks names up.
         limit: how many may wait for an answer.
     """
 
-    def __init__(self, session: Session, resolver: Resolver, limit: int) -> None:
+    def __init__(self, session: Session, limit: int) -> None:
         self._session = session
-        self._resolver = resolver
         self._limit = limit
         self._waiting: set[asyncio.Task[None]] = set()
         self._last: dict[int, asyncio.Task[None]] = {}  # of those that wait about one socket
@@ -84,6 +84,11 @@ class Requests:
             else:
                 self._start(socket.secure(request, longest))
 
+    def offer(self, offer: Offer) -> None:
+        """Let the page have a data channel, if it can be had."""
+        if self._may_wait(offer, "EAGAIN"):
+            self._start(self._answer_offer(offer))
+
     def cancel(self) -> None:
         """Answer nothing more."""
         for task in self._waiting:
@@ -92,7 +97,9 @@ class Requests:
     def _may_wait(self, frame: Frame, refusal: str) -> bool:
         if len(self._waiting) < self._limit:
             return True
-        self._session.send(Failed(frame.socket, refusal, "too many names are being resolved for this page"))
+        message = "too many names are being resolved for this page"
+        self._session.refused("resolve", "limits.resolves_per_session", message=message)
+        self._session.send(Failed(frame.socket, refusal, message))
         return False
 
     def _start(self, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -107,18 +114,27 @@ class Requests:
         try:
             self._session.send(await self._resolved(frame))
         except DialError as error:
+            if error.rule:
+                host = frame.host if isinstance(frame, Resolve) else frame.address.host
+                self._session.failed("resolve", error, target=host)
             self._session.send(Failed(frame.socket, error.code, error.message))
+
+    async def _answer_offer(self, offer: Offer) -> None:
+        try:
+            self._session.send(await self._session.open_channel(offer))
+        except OSError as error:
+            self._session.send(Failed(offer.socket, *reason(error)))
 
     async def _resolved(self, frame: Resolve | Reverse) -> Frame:
         if isinstance(frame, Reverse):
-            host, service = await self._resolver.reverse(
+            host, service = await self._session.resolver.reverse(
                 frame.address.host, frame.address.port, datagram=bool(frame.datagram)
             )
             return Reversed(frame.socket, host, service)
-        port = await self._resolver.service_port(frame.service) if frame.service else 0
+        port = await self._session.resolver.service_port(frame.service) if frame.service else 0
         if not frame.host:
             return Resolved(frame.socket, port, "", ())
-        found = await self._resolver.resolve(frame.host, frame.family)
+        found = await self._session.resolver.resolve(frame.host, frame.family)
         return Resolved(frame.socket, port, found.canonical, _addresses(found.addresses, port))
 
     # ── Sockets ────────────────────────────────────────────────────────────────────────────────────
@@ -133,6 +149,8 @@ class Requests:
                 address = await self._look_up(request)
             self._session.send(self._done(request, address))
         except DialError as error:
+            if error.rule:
+                self._session.failed("connect", error, **_target(request))
             self._session.send(Failed(request.socket, error.code, error.message))
         finally:
             if self._last.get(request.target) is asyncio.current_task():
@@ -149,6 +167,9 @@ class Requests:
                 raise host_error(errno.EAFNOSUPPORT)
             return socket.answer(request, address)
         except OSError as error:
+            if isinstance(error, ForbiddenError):
+                event = "connect" if isinstance(request, Associate) else "listen"
+                self._session.refused(event, error.rule, message=error.message, **_target(request))
             return Failed(request.socket, *reason(error))
 
     def _known_address(self, request: Request) -> str | None:
@@ -171,8 +192,15 @@ class Requests:
         socket = self._session.socket(request.target)
         family = socket.family if socket else 0
         if isinstance(request, Associate):
-            return await self._resolver.destination("udp", request.host, request.port, family)
-        return (await self._resolver.resolve(request.host, family)).addresses[0]
+            return await self._session.resolver.destination("udp", request.host, request.port, family)
+        return (await self._session.resolver.resolve(request.host, family)).addresses[0]
+
+
+def _target(request: Request) -> dict[str, str]:
+    """What a request is about, for the log."""
+    if not isinstance(request, Bind | Associate):
+        return {}
+    return {"target": authority(request.host, request.port)}
 
 
 def _addresses(hosts: Sequence[str], port: int) -> tuple[Address, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import errno
 import os
 import re
@@ -19,7 +20,7 @@ from pynet_browser.proxy import addresses
 from pynet_browser.proxy.addresses import InvalidHostError, bracketed
 from pynet_browser.proxy.policy import ANY_PORT, Policy, Protocol
 
-__all__ = ["DialError", "Resolution", "Resolver"]
+__all__ = ["DialError", "Lookups", "Resolution", "Resolver"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,12 +44,14 @@ class DialError(Exception):
         code: name of an errno (``"ECONNREFUSED"``, ``"EACCES"`` when the policy refuses …) or of a resolver
             error (``"EAI_NONAME"`` …). Names, since the numbers differ between the page and this host.
         message: a sentence for people.
+        rule: of the configuration, or the name of a limit, if that is what refuses; empty if nothing does.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, rule: str = "") -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.rule = rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,15 @@ class Resolution:
     addresses: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class Lookups:
+    """How many names and addresses were found, were not, and are being looked up."""
+
+    found: int = 0
+    failed: int = 0
+    under_way: int = 0
+
+
 class Resolver:
     """Resolves names and makes TCP connections, as far as the policy lets pages see and reach them.
 
@@ -71,12 +83,22 @@ class Resolver:
         policy: decides which addresses may be revealed and dialled.
         timeout: seconds for one look-up, and for one ``dial`` that does not say.
         at_once: look-ups that run at the same time; others wait for their turn within their timeout.
+
+    Attributes:
+        lookups: how many there were, those of resolvers made from this one among them.
     """
 
     def __init__(self, policy: Policy, *, timeout: float = 15.0, at_once: int = 128) -> None:
         self._policy = policy
         self._timeout = timeout
         self._turns = asyncio.Semaphore(at_once)
+        self.lookups = Lookups()
+
+    def under(self, policy: Policy) -> Resolver:
+        """One that asks another policy; look-ups of both count together."""
+        other = copy.copy(self)
+        other._policy = policy
+        return other
 
     async def resolve(self, host: str, family: int = 0) -> Resolution:
         """Looks a name up.
@@ -94,7 +116,8 @@ class Resolver:
         seen = [info for info in infos if self._policy.may_reveal(name, info[4][0])]
         if not seen:
             hidden = self._policy.decide("tcp", name, infos[0][4][0], ANY_PORT)
-            raise DialError("EAI_NONAME", hidden.reason or f"the proxy's policy hides {name!r}")
+            reason = hidden.reason or f"the proxy's policy hides {name!r}"
+            raise DialError("EAI_NONAME", reason, hidden.rule or "hidden")
         return Resolution(infos[0][3] or name, tuple(dict.fromkeys(str(info[4][0]) for info in seen)))
 
     async def reverse(self, address: str, port: int, *, datagram: bool = False) -> tuple[str, str]:
@@ -205,7 +228,7 @@ class Resolver:
         decisions = [(info, self._policy.decide(protocol, name, info[4][0], port)) for info in infos]
         allowed = [info for info, decision in decisions if decision.allowed]
         if not allowed:
-            raise DialError("EACCES", decisions[0][1].reason)
+            raise DialError("EACCES", decisions[0][1].reason, decisions[0][1].rule)
         return allowed
 
     async def _look_up(self, name: str, port: int, family: int) -> Sequence[AddressInfo]:
@@ -237,11 +260,17 @@ class Resolver:
         others nor the end of the process. Its turn ends when it does, not when its caller gives up.
         """
         await self._turns.acquire()
+        self.lookups.under_way += 1
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
         def settle(setter: Callable[[Any], None], value: object) -> None:
             self._turns.release()
+            self.lookups.under_way -= 1
+            if setter == answer.set_result:
+                self.lookups.found += 1
+            else:
+                self.lookups.failed += 1
             if not answer.done():
                 setter(value)
 
@@ -257,6 +286,7 @@ class Resolver:
             threading.Thread(target=run, daemon=True, name="pynet-resolve").start()
         except RuntimeError as error:
             self._turns.release()
+            self.lookups.under_way -= 1
             raise OSError(errno.EAGAIN, "the proxy's host has no thread left") from error
         return await answer
 

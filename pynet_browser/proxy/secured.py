@@ -38,7 +38,9 @@ class TlsSocket(HostSocket):
         if self._state != "open" or self._page_ended or self._securing or self._secured:
             raise host_error(errno.EINVAL)
         self._read(False)
-        self._write_waiting()
+        waiting, self._waiting = self._waiting, bytearray()
+        if waiting:
+            self._write(waiting)  # at whatever pace: behind it nothing goes out in plain
         self._securing = self._stuck = True
 
     async def secure(self, asked: StartTls, longest: float) -> None:
@@ -93,6 +95,7 @@ class TlsSocket(HostSocket):
             raise ConnectionResetError
         answer = described(asked.socket, connection)
         self._transport, self._secured = transport, True
+        self.kind = "tls"
         return answer
 
     def _begin(self) -> None:
@@ -118,14 +121,14 @@ class TlsSocket(HostSocket):
             super()._read(wanted)
 
     def _end(self) -> None:
-        if self._securing:
-            return
-        if not self._secured:
+        if not self._securing:
             super()._end()
-            return
-        self._turn("page_ended")
-        self._write_waiting()
-        self._transport.close()
+
+    def _finish_sending(self) -> None:
+        if not self._secured:
+            super()._finish_sending()
+        elif not self._waiting:
+            self._transport.close()
 
     def _close(self, frame: Close) -> None:
         if self._securing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import secrets
 import socket as host_socket
 import time
 from collections import deque
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import (
+    Answer,
     Associate,
     Bind,
     Close,
@@ -19,12 +22,15 @@ from pynet_browser.frames import (
     Failed,
     Frame,
     Goaway,
+    Hello,
     Listen,
+    Offer,
     Open,
     Option,
     Reset,
     Resolve,
     Reverse,
+    Route,
     Shutdown,
     StartTls,
     Unknown,
@@ -33,17 +39,23 @@ from pynet_browser.frames import (
 )
 from pynet_browser.link import Link
 from pynet_browser.proxy.carriage import Carriage
-from pynet_browser.proxy.endpoint import Endpoint, Request, reason
+from pynet_browser.proxy.channels import OFFERS_AT_ONCE, OFFERS_PER_SECOND
+from pynet_browser.proxy.endpoint import Endpoint, Request, authority, reason
+from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.listener import Listener
 from pynet_browser.proxy.owner import Owner
 from pynet_browser.proxy.requests import Requests
+from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.secured import TlsSocket
 from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import Budget, busy_within
 from pynet_browser.wire import Message, encode_frame, frames_of
 
 if TYPE_CHECKING:
+    from pynet_browser.proxy.datachannel import DataChannel
+    from pynet_browser.proxy.door import Visitor
     from pynet_browser.proxy.sessions import Sessions
+    from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["Session"]
 
@@ -69,20 +81,21 @@ class Session(Owner[Endpoint]):
         peer_window: credit that the page grants each new socket.
     """
 
-    def __init__(self, name: str, key: str, sessions: Sessions, peer_window: int, peer_replay: int) -> None:
-        super().__init__(name, sessions)
-        self.key = key
-        self.peer_window = peer_window
+    def __init__(self, sessions: Sessions, tenant: Tenant, visitor: Visitor, hello: Hello) -> None:
+        super().__init__(secrets.token_hex(8), sessions, tenant, visitor)
+        self.key = secrets.token_urlsafe(24)
+        self.peer_window = hello.window
         self.budget = Budget(WINDOW_BUDGET)
         self.busy = busy_within(0)
         self.link = Link()
-        self.link.peer_replay = peer_replay
+        self.link.peer_replay = hello.replay
         self.carriage = Carriage(self, sessions.config.grace)
         self._newest_socket = 0
         self._newest_own_socket = 0
+        self._channel: DataChannel | None = None
+        self._offers = Pace(OFFERS_PER_SECOND, OFFERS_AT_ONCE)
         self._stillborn: deque[int] = deque(maxlen=STILLBORN_MAX)
-        limits = sessions.config.limits
-        self._requests = Requests(self, sessions.resolver, limits.resolves_per_session)
+        self._requests = Requests(self, sessions.config.limits.resolves_per_session)
 
     def end(self, goodbye: Goaway | None = None) -> None:
         """Close every socket and be forgotten; what carries the session ends with ``goodbye``."""
@@ -91,9 +104,20 @@ class Session(Owner[Endpoint]):
         self.carriage.end(goodbye)
         for socket in list(self._sockets.values()):
             socket.abort()
+        code = {"reason": goodbye.code, "message": goodbye.message} if goodbye else {}
+        self.decided("session", "ended", seconds=round(time.monotonic() - self.since, 3), **code)
         self._requests.cancel()
+        for brake in (self.receiving, self.sending):
+            if brake is not None:
+                brake.close()
+        if self._channel:
+            self._channel.close()
         self._account()
         self._sessions.forget(self)
+
+    def dismiss(self, reason: str) -> None:
+        """Its token is valid no more: end, and say why."""
+        self.end(Goaway(0, "token", reason))
 
     def measured(self, round_trip: float) -> None:
         """A round trip to the page has taken so many seconds."""
@@ -137,6 +161,8 @@ class Session(Owner[Endpoint]):
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""
         self.link.push_data(socket, data)
+        if self.receiving is not None:
+            self.receiving.spend(len(data))
         self._sending()
 
     def _sending(self) -> None:
@@ -148,6 +174,50 @@ class Session(Owner[Endpoint]):
         if handler is None:
             raise ProtocolError(f"{type(frame).__name__} from a client in a numbered message")
         handler(self, frame)
+
+    # ── The data channel ───────────────────────────────────────────────────────────────────────────
+
+    async def open_channel(self, offer: Offer) -> Answer:
+        """Make a data channel, in place of the one before; returns what the page is to be told.
+
+        Raises:
+            OSError: there can be none.
+        """
+        if not self._offers.allows(time.monotonic()):
+            raise BlockingIOError(errno.EAGAIN, "this session has asked for a data channel too often")
+        if self._channel:
+            self._channel.close()
+
+        def closed(channel: DataChannel) -> None:
+            if channel is self._channel:
+                self._channel = None
+
+        made = await self._sessions.channels.make(offer, self._from_channel, closed)
+        if self._channel:  # of an offer that was made meanwhile
+            self._channel.close()
+        self._channel = made
+        return made.answer
+
+    def datagram_channel(self, size: int) -> DataChannel | None:
+        """What brings a datagram of so many bytes, with its header, to the page; None where the session does.
+
+        A page that waits in an exchange hears nothing else.
+        """
+        channel = self._channel
+        fits = channel and channel.open and channel.fits(size) and self.carriage.listening
+        return channel if fits else None
+
+    def _from_channel(self, message: bytes) -> None:
+        """Each message is a datagram. One whose socket is gone, or not there yet, is lost."""
+        try:
+            [frame] = frames_of(memoryview(message))
+            if not isinstance(frame, Datagram):
+                raise ProtocolError(f"{type(frame).__name__} on the data channel")
+            self._to_socket(frame)
+        except ValueError as error:
+            self.end(Goaway(0, "protocol", f"the data channel brought no datagram: {error}"))
+        except ProtocolError as error:
+            self.end(Goaway(0, "protocol", str(error)))
 
     # ── How much ───────────────────────────────────────────────────────────────────────────────────
 
@@ -170,10 +240,11 @@ class Session(Owner[Endpoint]):
     def room(self) -> int:
         """Bytes that sockets may still pass on to the page.
 
-        There is none when the carrier is behind, when the page acknowledges too little, or when all pages
-        together do.
+        There is none when the carrier is behind, when the page acknowledges too little or all pages together
+        do, and when more bytes have come than may in a second.
         """
-        return 0 if self.starved else min(self.link.room, self.carriage.ahead - self.link.unsent)
+        room = 0 if self.starved else min(self.link.room, self.carriage.ahead - self.link.unsent)
+        return room if self.receiving is None else self.receiving.within(room)
 
     # ── Sockets ────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,10 +270,11 @@ class Session(Owner[Endpoint]):
             if refusal is None:
                 self.keep((DatagramSocket if frame.datagram else Listener)(self, frame))
         except OSError as error:
-            refusal = reason(error)
+            refusal = DialError(*reason(error))
         if refusal:
             self._stillborn.append(frame.socket)
-            self.send(Reset(frame.socket, *refusal))
+            self.failed("open", refusal)
+            self.send(Reset(frame.socket, refusal.code, refusal.message))
 
     def _connect(self, frame: Connect) -> None:
         opened = self._sockets.get(frame.socket)
@@ -213,7 +285,8 @@ class Session(Owner[Endpoint]):
         elif frame.socket not in self._stillborn:  # of those the page has yet to hear
             self._claim(frame.socket)
             if refusal := self.refusal:
-                self.send(Reset(frame.socket, *refusal))
+                self.failed("connect", refusal, protocol="tcp", target=authority(frame.host, frame.port))
+                self.send(Reset(frame.socket, refusal.code, refusal.message))
             else:
                 socket = TlsSocket(self, frame.socket, frame.family)
                 self.keep(socket)
@@ -222,7 +295,7 @@ class Session(Owner[Endpoint]):
     def _dial(self, socket: TlsSocket, target: Connect, bound: host_socket.socket | None = None) -> None:
         longest = self._sessions.config.connect_timeout
         timeout = min(target.timeout / 1000 or longest, longest)
-        socket.dial(target, self._sessions.resolver, timeout, self.connects.delay(time.monotonic()), bound)
+        socket.dial(target, self.resolver, timeout, self.connects.delay(time.monotonic()), bound)
 
     def _to_socket(self, frame: Frame) -> None:
         # Frames for an id that is gone crossed its end on the way.
@@ -235,6 +308,9 @@ class Session(Owner[Endpoint]):
     def _request_of_socket(self, frame: Request) -> None:
         self._requests.ask_socket(frame)
 
+    def _offer(self, frame: Offer) -> None:
+        self._requests.offer(frame)
+
     def _start_tls(self, frame: StartTls) -> None:
         config = self._sessions.config
         if config.tls_proxy:
@@ -242,6 +318,7 @@ class Session(Owner[Endpoint]):
             self._requests.secure(frame, min(frame.timeout / 1000 or longest, longest))
         else:
             message = "this proxy ends no TLS for pages; its operator can allow that with --tls-proxy"
+            self.refused("tls", "tls_proxy", message=message)
             self.send(Failed(frame.socket, "EACCES", message))
 
     def _unrecognized(self, frame: Unrecognized) -> None:
@@ -265,6 +342,8 @@ class Session(Owner[Endpoint]):
         Listen: _request_of_socket,
         Associate: _request_of_socket,
         Option: _request_of_socket,
+        Route: _to_socket,
+        Offer: _offer,
         StartTls: _start_tls,
         Unrecognized: _unrecognized,
         Unknown: _unknown,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import socket as host_socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
@@ -27,22 +25,26 @@ from pynet_browser.frames import (
     Shutdown,
     Window,
 )
+from pynet_browser.proxy.brake import Brake
 from pynet_browser.proxy.endpoint import (
     Endpoint,
     EndpointOwner,
     Request,
+    authority,
     host_error,
+    leftovers,
     open_socket,
     reason,
+    reset_on_close,
     wire_address,
 )
 from pynet_browser.proxy.options import set_option, window_size
+from pynet_browser.proxy.resets import ResetWatch
 from pynet_browser.proxy.resolver import DialError, Resolver
+from pynet_browser.proxy.tcp_states import STATES, turned
 from pynet_browser.window import ReceiveWindow, SendWindow
 
-__all__ = ["READ_MAX", "HostSocket"]
-
-log = logging.getLogger(__name__)
+__all__ = ["LINGER", "READ_MAX", "HostSocket"]
 
 READ_MAX = 256 * 1024
 """Most bytes read at once, and so in one data frame."""
@@ -50,30 +52,8 @@ READ_MAX = 256 * 1024
 READ_UNASKED = 4096
 """Bytes read where an event loop insists although reading should stop. They are kept until they may go on."""
 
-RESET_LOOKS = (0.01, 0.1, 1.0)
-"""Seconds behind data for a host that has ended, at which to look whether a reset was its answer."""
-
 LINGER = 60.0
 """Seconds that a closed socket may take to deliver what was written to it."""
-
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""Value of ``SO_LINGER`` with which closing a connection resets it."""
-
-TRANSITIONS: dict[str, dict[str, str]] = {
-    "dialing": {"connected": "open", "gone": "closed", "page_closed": "closed"},
-    "open": {
-        "host_ended": "host_done",
-        "page_ended": "page_done",
-        "gone": "closed",
-        "page_closed": "closing",
-    },
-    "host_done": {"page_ended": "done", "gone": "closed", "page_closed": "closing"},
-    "page_done": {"host_ended": "done", "gone": "closed", "page_closed": "closing"},
-    "done": {"gone": "closed", "page_closed": "closing"},
-    "closing": {"gone": "closed"},
-    "closed": {"gone": "closed"},
-}
-"""host_done, page_done: that side has sent its FIN; closing: the page let go, data is still going out."""
 
 
 class HostSocket(Endpoint, asyncio.BufferedProtocol):
@@ -85,13 +65,13 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     """
 
     NOUN = "connection"
+    kind = "tcp"
 
     _transport: asyncio.Transport
 
     def __init__(self, session: EndpointOwner, id_: int, family: int) -> None:
         super().__init__(session, id_, family)
         self._target: Connect | None = None
-        self._where = ""
         self._state = "dialing"
         self._dialing: asyncio.Task[None] | None = None
         self._socket: host_socket.socket | None = None  # until a transport has it
@@ -109,7 +89,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         self._backlog = b""
         self._after_backlog: Frame | None = None
         self._lingering: asyncio.TimerHandle | None = None
-        self._looking: asyncio.TimerHandle | None = None
+        self._resets = ResetWatch(lambda: self._state == "host_done")
 
     # ── Connecting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -126,28 +106,27 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         ``bound`` is the socket to connect, if there is one already; it is taken over.
         """
         self._target = target
-        self._where = f"{target.host!r} port {target.port}"
+        self.where = authority(target.host, target.port)
         self._socket = bound
         self._dialing = asyncio.create_task(self._dial(target, resolver, timeout, delay))
         self._dialing.add_done_callback(self._dialed)
 
     def adopt(self, connection: host_socket.socket, peer: Address) -> None:
         """Take over a connection that the host has accepted."""
-        self._where = f"{peer.host} port {peer.port}"
+        self.where = authority(peer.host, peer.port)
         self._socket = connection
         self._dialing = asyncio.create_task(self._attach(connection))
         self._dialing.add_done_callback(self._dialed)
 
     async def _dial(self, target: Connect, resolver: Resolver, timeout: float, delay: float) -> None:
         try:
-            await asyncio.sleep(min(delay, timeout))
-            if delay >= timeout:
-                raise DialError("ETIMEDOUT", "the page connects too often (limits.connects_per_second)")
+            left = await self._session.turn(delay, timeout)
             self._socket = await resolver.dial(
-                target.host, target.port, family=self.family, timeout=timeout - delay, bound=self._socket
+                target.host, target.port, family=self.family, timeout=left, bound=self._socket
             )
             await self._attach(self._socket)
         except DialError as error:
+            self._session.failed("connect", error, protocol="tcp", target=self.where)
             self._gone(error.code, error.message)
         except OSError as error:
             self._gone(*reason(error))
@@ -164,6 +143,14 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         if self._socket is not None:
             self._socket.close()
 
+    def close_when_made(self) -> None:
+        """Let go as at a page's ``Close``, which never comes so early: while the connection is being made.
+
+        The event loop must have taken the connection over: uvloop leaves open what was closed before.
+        """
+        assert self._dialing
+        self._dialing.add_done_callback(lambda _: self.receive(Close(self.id)))
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
@@ -174,6 +161,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         # The transport shall keep nothing of its own: what is not sent at once waits here, and is counted.
         self._transport.set_write_buffer_limits(high=0)
         self._turn("connected")
+        self.stands(self.where)
         for name, values in self._options.items():
             with contextlib.suppress(OSError):  # of another family than it was tried with
                 set_option(transport.get_extra_info("socket"), name, values)
@@ -190,8 +178,14 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         local, peer = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
         # A host that has reset the connection already is nobody's peer any more.
         peer = peer or ("::" if ":" in local[0] else "0.0.0.0", port)
-        log.info("session %s: connected to %s, %s port %d", self._session.name, self._where, *peer[:2])
+        address = authority(*peer[:2])
+        self._session.decided("connect", "allowed", protocol="tcp", target=self.where, address=address)
         self._session.send(Connected(self.id, wire_address(local), wire_address(peer)))
+
+    @property
+    def state(self) -> str:
+        """What it is doing."""
+        return STATES[self._state]
 
     # ── Options ────────────────────────────────────────────────────────────────────────────────────
 
@@ -244,14 +238,16 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def _data(self, frame: Data) -> None:
         size = len(frame.data)
+        self.traffic.sent += size
         self._incoming.received(size)
         if self._page_ended:
             raise ProtocolError(f"data for socket {self.id} after its end")
         if self._state == "closed":
             return
-        if self._stuck:
+        if self._stuck or self._session.sending is not None:
             self._waiting += frame.data
             self._hold(size)
+            self._send_on()
         # The frame is a view: the transport would keep the whole message for the sake of one byte not sent.
         elif self._write(bytes(frame.data)):
             self._consumed(size)
@@ -262,23 +258,8 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         """Give bytes to the transport; tells whether all have gone out."""
         self._transport.write(data)
         if self._state == "host_done":
-            self._look_for_reset(RESET_LOOKS)
+            self._resets.begin(self._transport)
         return not self._stuck
-
-    def _look_for_reset(self, looks: Sequence[float]) -> None:
-        """A host that is gone answers data with a reset, and nothing reads any more that would meet it."""
-        if self._looking:
-            self._looking.cancel()
-        self._looking = asyncio.get_running_loop().call_later(looks[0], self._look, looks[1:])
-
-    def _look(self, more: Sequence[float]) -> None:
-        self._looking = None
-        if self._state != "host_done":
-            return
-        if self._transport.get_extra_info("socket").getsockopt(host_socket.SOL_SOCKET, host_socket.SO_ERROR):
-            self._transport.abort()
-        elif more:
-            self._look_for_reset(more)
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -294,16 +275,42 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The host has caught up, or has just accepted."""
         self._stuck = False
+        self._send_on()
+
+    def _send_on(self) -> None:
+        """Send what waits and may go now, and then what was to follow it."""
+        if self._stuck or self._state == "closed":
+            return
+        waited = bool(self._waiting)
         left = self._write_waiting()
         gone, self._held = self._held - left, left
         if gone:
             self._session.released(gone)
             self._consumed(gone)
+        if waited and self._state in ("page_done", "done", "closing"):
+            self._linger()
+            self._finish_sending()
 
     def _write_waiting(self) -> int:
-        """Give all that waits to the transport; tells how much of that has not gone out."""
+        """Give to the transport what waits and may go; tells how much has not gone out."""
+        brake = self._session.sending
+        if brake is not None:
+            return self._write_within(brake)
         waiting, self._waiting = self._waiting, bytearray()
         return len(waiting) if waiting and not self._write(waiting) else 0
+
+    def _write_within(self, brake: Brake) -> int:
+        while self._waiting and not self._stuck:
+            size = brake.within(len(self._waiting))
+            if not size:
+                brake.wait(self._send_on)
+                break
+            piece = bytes(self._waiting[:size])
+            del self._waiting[:size]
+            brake.spend(size)
+            if not self._write(piece):
+                return size + len(self._waiting)
+        return len(self._waiting)
 
     def _consumed(self, size: int) -> None:
         credit = self._incoming.consumed(size, self._held, time.monotonic(), self._session.busy)
@@ -324,6 +331,15 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
     def _end(self) -> None:
         self._turn("page_ended")
         self._write_waiting()
+        self._finish_sending()
+
+    def _finish_sending(self) -> None:
+        """The page has ended its half, or let go: so does this, once all that it sent has gone."""
+        if self._waiting:
+            return
+        if self._state == "closing":
+            self._transport.close()
+            return
         with contextlib.suppress(OSError):  # reset by the host; connection_lost is about to tell
             self._transport.write_eof()
         self._finish()
@@ -336,7 +352,13 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         else:
             self._turn("page_closed")
             self._write_waiting()
-            self._transport.close()
+            self._linger()
+            self._finish_sending()
+
+    def _linger(self) -> None:
+        if self._state == "closing":
+            if self._lingering:
+                self._lingering.cancel()
             self._lingering = asyncio.get_running_loop().call_later(LINGER, self.abort)
 
     def _reset_by_page(self, _frame: Reset) -> None:
@@ -352,8 +374,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         if self._state != "closed":
             sock = self._socket if dialing else self._transport.get_extra_info("socket")
             if sock is not None and (reset or self._held):
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(host_socket.SOL_SOCKET, host_socket.SO_LINGER, RESET_ON_CLOSE)
+                reset_on_close(sock)
             if dialing:
                 assert self._dialing
                 self._dialing.cancel()
@@ -372,6 +393,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """The host has sent bytes."""
+        self.traffic.received += nbytes
         if self._state in ("closing", "closed"):
             return
         data = self._session.scratch[:nbytes]
@@ -392,9 +414,9 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: by an error, or because this end closed it."""
-        for timer in (self._lingering, self._looking):
-            if timer:
-                timer.cancel()
+        self._resets.stop()
+        if self._lingering:
+            self._lingering.cancel()
         # Where both FINs were passed on, the end of the connection is no news.
         expected = self._state in ("closing", "closed") or (self._state == "done" and exc is None)
         number = exc.errno if isinstance(exc, OSError) else None
@@ -412,11 +434,8 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         why the host hung up.
         """
         sock = self._transport.get_extra_info("socket")
-        if sock is None or self._state not in ("open", "page_done"):
-            return
-        with contextlib.suppress(OSError), sock.dup() as rest:
-            while (size := READ_MAX - len(self._backlog)) and (data := rest.recv(size)):
-                self._backlog += data
+        if sock is not None and self._state in ("open", "page_done"):
+            self._backlog += leftovers(sock, READ_MAX - len(self._backlog))
 
     def go_on(self) -> None:
         """Pass on what the page's window and the session allow, and read on if nothing is left."""
@@ -450,12 +469,12 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
     def _finish(self) -> None:
         """Both directions have ended: the connection has nothing more to do."""
-        if self._state == "done":
+        if self._state == "done" and not self._waiting:
             self._transport.close()
 
     def _gone(self, code: str, message: str = "") -> None:
         """The connection failed: the page learns it after the data that came before."""
-        log.info("session %s: %s: %s", self._session.name, self._where, message or code)
+        self.ended = code
         self._turn("gone")
         self._after_backlog = Reset(self.id, code, message)
         self.go_on()
@@ -469,10 +488,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
             self._session.forget(self)
 
     def _turn(self, event: str) -> None:
-        try:
-            self._state = TRANSITIONS[self._state][event]
-        except KeyError:
-            raise ProtocolError(f"{event!r} cannot happen to a socket that is {self._state}") from None
+        self._state = turned(self._state, event)
 
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[HostSocket, Any], None]]] = {
         Data: _data,

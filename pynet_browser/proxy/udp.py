@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket as host_socket
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from pynet_browser.frames import (
     Open,
     Option,
     Reset,
+    Route,
 )
 from pynet_browser.proxy import addresses
 from pynet_browser.proxy.binding import ANY_ADDRESS, bind
@@ -41,11 +41,10 @@ from pynet_browser.proxy.endpoint import (
 from pynet_browser.proxy.limits import Pace
 from pynet_browser.proxy.options import JOINING, set_option
 from pynet_browser.proxy.peers import Peer, Peers
-from pynet_browser.proxy.policy import ANY_PORT
+from pynet_browser.proxy.policy import ANY_PORT, ForbiddenError
+from pynet_browser.wire import encode_frame
 
 __all__ = ["DATAGRAM_MAX", "DatagramSocket"]
-
-log = logging.getLogger(__name__)
 
 DATAGRAM_MAX = 65507
 """Most bytes of data in one datagram: what IPv4 has room for behind its header and UDP's."""
@@ -59,6 +58,12 @@ FAULTS_PER_SECOND = 10
 QUIET = 0.1
 """Seconds after which the page is told of what was dropped, if nothing else is sent to it before."""
 
+HEADERS_MAX = 64
+"""Bytes before a datagram in its frame, at most: two headers, and an address as text."""
+
+LINGER = 0.1
+"""Seconds for which a socket that was closed still sends what comes late by a data channel."""
+
 COUNT_MAX = (1 << 32) - 1
 
 
@@ -69,14 +74,18 @@ class DatagramSocket(Endpoint):
     """
 
     NOUN = "datagram socket"
+    kind = "udp"
 
     def __init__(self, session: EndpointOwner, frame: Open) -> None:
         super().__init__(session, frame.socket, frame.family)
         self._loop = watching_loop()
         self._socket = open_socket(frame.family, host_socket.SOCK_DGRAM)
         self._peers = Peers(session, self._socket)
+        self.stands("")
         self._faults = Pace(FAULTS_PER_SECOND, FAULTS_PER_SECOND)
         self._dropped = 0
+        self._lingering: asyncio.TimerHandle | None = None
+        self._channel = False  # whether the page hears of it by the data channel, where there is one
         self._telling: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._socket, self._readable)
 
@@ -98,13 +107,25 @@ class DatagramSocket(Endpoint):
                 raise host_error(errno.EOPNOTSUPP)
 
     @property
+    def state(self) -> str:
+        """What it is doing."""
+        return "associated" if self._peers.associate else "open"
+
+    @property
     def _local(self) -> Address:
         return wire_address(self._socket.getsockname())
 
     def _bind(self, address: str, port: int) -> None:
         if self._local.port:
             raise host_error(errno.EINVAL)
-        bind(self._socket, self._session.policy, address, port)
+        try:
+            bind(self._socket, self._session.policy, address, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not LINGERING:
+                raise
+            for socket in list(LINGERING):
+                socket.abort()
+            bind(self._socket, self._session.policy, address, port)
         self._peers.know_port()
 
     def _connect(self, request: Associate, address: str) -> Peer:
@@ -122,13 +143,29 @@ class DatagramSocket(Endpoint):
             raise host_error(errno.EINVAL)
         decision = self._session.policy.decide("udp", str(group), group, self._local.port or ANY_PORT)
         if not decision.allowed:
-            raise PermissionError(errno.EACCES, decision.reason)
+            raise ForbiddenError(decision)
 
-    def _let_go(self, _frame: Frame) -> None:
-        self.abort()
+    def _let_go(self, frame: Frame) -> None:
+        if self._channel and isinstance(frame, Close):
+            self._linger()
+        else:
+            self.abort()
+
+    def _linger(self) -> None:
+        """What was sent by the channel may be behind the end of its socket, which came with the session."""
+        if self._lingering is None:
+            self._loop.remove_reader(self._socket)
+            self._lingering = self._loop.call_later(LINGER, self.abort)
+            LINGERING.add(self)
+
+    def _route(self, frame: Route) -> None:
+        self._channel = bool(frame.channel)
 
     def abort(self) -> None:
         """Let go of the port."""
+        if self._lingering:
+            self._lingering.cancel()
+            LINGERING.discard(self)
         self._loop.remove_reader(self._socket)
         if self._telling:
             self._telling.cancel()
@@ -142,9 +179,13 @@ class DatagramSocket(Endpoint):
     # ── Datagrams ──────────────────────────────────────────────────────────────────────────────────
 
     def _send(self, frame: Datagram) -> None:
-        if not self._session.sent_datagrams.allows(time.monotonic()):
+        brake = self._session.sending
+        too_much = brake is not None and not brake.within(1)
+        if too_much or not self._session.sent_datagrams.allows(time.monotonic()):
             self._drop()
             return
+        if brake is not None:
+            brake.spend(len(frame.data))
         try:
             if len(frame.data) > DATAGRAM_MAX:
                 raise host_error(errno.EMSGSIZE)
@@ -170,6 +211,7 @@ class DatagramSocket(Endpoint):
             self._drop()
 
     def _hand_over(self, data: Buffer, peer: Peer) -> None:
+        self.traffic.sent += len(data)
         if peer is self._peers.associate:
             self._socket.send(data)  # BSD wants no address where there is an associate
         else:
@@ -198,23 +240,36 @@ class DatagramSocket(Endpoint):
         source = self._peers.source(name)
         if source is None:
             return
+        self.traffic.received += size
         session = self._session
-        if size > DATAGRAM_MAX or session.room <= 0 or not session.heard_datagrams.allows(time.monotonic()):
+        frame = Datagram(self.id, source.address, session.scratch[:size])
+        channel = session.datagram_channel(size + HEADERS_MAX) if self._channel else None
+        room = channel is not None or session.room > 0
+        brake = session.receiving
+        if brake is not None:
+            room = room and bool(brake.within(1))
+            brake.spend(size if room else 0)
+        if size > DATAGRAM_MAX or not room or not session.heard_datagrams.allows(time.monotonic()):
             self._drop()
-            return
-        self._tell_dropped()
-        session.send(Datagram(self.id, source.address, session.scratch[:size]))
+        elif channel is None:
+            self._tell_dropped()
+            session.send(frame)
+        elif not channel.send(encode_frame(frame)):
+            self._drop()
 
     # ── What went wrong ────────────────────────────────────────────────────────────────────────────
 
     def _fault(self, error: OSError) -> None:
         """The page's next operation on this socket fails."""
+        if isinstance(error, ForbiddenError):
+            self._session.refused("connect", error.rule, protocol="udp", message=error.message)
         if self._session.room > 0 and self._faults.allows(time.monotonic()):
             self._session.send(Fault(self.id, *reason(error)))
         else:
             self._drop()
 
     def _drop(self) -> None:
+        self.traffic.dropped += 1
         self._dropped = min(self._dropped + 1, COUNT_MAX)
         if self._telling is None:
             self._telling = self._loop.call_later(QUIET, self._quiet)
@@ -233,6 +288,11 @@ class DatagramSocket(Endpoint):
 
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[DatagramSocket, Any], None]]] = {
         Datagram: _send,
+        Route: _route,
         Close: _let_go,
         Reset: _let_go,
     }
+
+
+LINGERING: set[DatagramSocket] = set()
+"""Sockets that were closed, and make room for whoever wants their ports."""

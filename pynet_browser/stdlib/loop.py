@@ -151,6 +151,7 @@ class Wiring:
         self.transports: weakref.WeakValueDictionary[int, Transport] = weakref.WeakValueDictionary()
         self.unix_servers: dict[socket.socket, int] = {}
         self.ready: list[Handle] = []
+        self._dispatching = False
 
     def _wake(self) -> None:
         """Something has become ready.
@@ -162,6 +163,8 @@ class Wiring:
         if loop is None:
             return
         events = self.selector.select(0)
+        if self._dispatching:  # what is ready is told again at the end of that
+            return
         if events and all(_is_for_a_stream(key, ready) for key, ready in events):
             self._hand_over(loop, [key.data[0] for key, _ in events])
         else:
@@ -179,7 +182,14 @@ class Wiring:
             self.selector.rearm()
 
     def _dispatch(self, loop: Any) -> None:
-        """One round of an event loop: ask the selector, run what waited."""
+        """One round of an event loop: ask the selector, run what waited.
+
+        A callback that calls ``poll``, as ``accept`` does, may be suspended for a turn of the page. It must
+        not be run again meanwhile: its context is entered, and Python does not survive that.
+        """
+        if self._dispatching:
+            return
+        self._dispatching = True
         try:
             loop._process_events(self.selector.select(0))
             ready, self.ready = self.ready, []
@@ -187,6 +197,7 @@ class Wiring:
                 if not handle.cancelled():
                     handle._run()
         finally:
+            self._dispatching = False
             self.selector.rearm()
 
 

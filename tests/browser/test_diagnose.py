@@ -79,7 +79,7 @@ def closed_port() -> Iterator[int]:
 def test_where_all_is_well_every_step_says_so(page, proxy, echo_server):
     seen = diagnose(page, f"{proxy.url}/?token={proxy.token}", None, (echo_server.host, echo_server.port))
     assert list(seen.outcomes) == [
-        *("Python", "browser", "address", "page", "WebSocket", "greeting", "HTTP", "round trip"),
+        *("Python", "browser", "address", "page", "WebSocket", "greeting", "HTTP", "round trip", "datagrams"),
         *("blocking calls", f"{echo_server.host} {echo_server.port}"),
     ]
     assert set(seen.outcomes.values()) == {"ok"}

@@ -52,6 +52,14 @@ suite("an inbox", () => {
     assert.equal(inbox.take(), undefined);
   });
 
+  test("lets go whoever waits when somebody gives up", async () => {
+    const inbox = new Inbox();
+    const waiting = inbox.ready();
+    inbox.wake();
+    await waiting;
+    assert.deepEqual([inbox.available, inbox.ending], [0, undefined]);
+  });
+
   test("ends once, and what had come before can still be taken", () => {
     const inbox = new Inbox();
     inbox.push("before");

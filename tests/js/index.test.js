@@ -18,7 +18,9 @@ const OPTIONS = {
   errno: ERRNO,
   blocking: "auto",
   bulk: "auto",
+  udp: "auto",
   onBlocked() {},
+  onNoChannel() {},
 };
 
 /** A page in which the network is installed. @param {import("node:test").TestContext} t */
@@ -381,6 +383,8 @@ suite("a page without a proxy", () => {
       reconnects: 0,
       buffered: 0,
       features: [],
+      udp: "",
+      whyUdp: "",
       waiting: "jspi",
       blocking: "auto",
       browserSuspends: "Suspending" in WebAssembly,
@@ -495,6 +499,8 @@ test("the status is made of plain values", async (t) => {
     roundTrip: undefined,
     reconnects: 0,
     features: [],
+    udp: "session",
+    whyUdp: "no datagram socket was used yet",
     waiting: "jspi",
     blocking: "auto",
     browserSuspends: "Suspending" in WebAssembly,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 
+import { Watchlist } from "../../js/watchlist.js";
 import { ERRNO } from "./emscripten.js";
 import { Interpreter, isSettled } from "./interpreter.js";
 import { hear } from "./line.js";
@@ -172,6 +173,17 @@ suite("the page has a turn", () => {
     page.turn();
     assert.equal(await looking, -ERRNO.EINTR);
     assert.equal(interpreter.calls.poll([other], 0), 0);
+  });
+
+  test("but not while an event loop runs its callbacks, which nothing may come between", (t) => {
+    const { clock, interpreter, fd } = ready(t);
+    const list = new Watchlist(interpreter.system, () => {});
+    const poll = () => interpreter.calls.poll([{ fd, events: POLLPRI }], 0);
+    list.take();
+    clock.advance(1000);
+    assert.equal(poll(), 0);
+    list.rearm();
+    assert.ok(poll() instanceof Promise);
   });
 
   test("when a program waits, and that is enough", async (t) => {

@@ -173,6 +173,8 @@ suite("the status", () => {
       reconnects: 0,
       buffered: 0,
       features: [],
+      udp: "session",
+      whyUdp: 'install(udp="stream") asked for it',
     });
     linked.goaway("expired");
     assert.deepEqual([uplink.status().state, uplink.status().carrier, page.webSockets.length], ["closed", "", 1]);

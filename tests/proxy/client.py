@@ -26,6 +26,7 @@ from websockets import ConnectionClosed
 from pynet_browser.fields import Address, Buffer
 from pynet_browser.frames import (
     Accepted,
+    Answer,
     Associated,
     Bound,
     Close,
@@ -251,7 +252,15 @@ class Page:
     def _dispatch(self, frame: Frame) -> None:
         match frame:
             case (
-                Resolved() | Reversed() | Bound() | Associated() | Done() | Secured() | Unsecured() | Failed()
+                Resolved()
+                | Reversed()
+                | Bound()
+                | Associated()
+                | Done()
+                | Secured()
+                | Unsecured()
+                | Failed()
+                | Answer()
             ):
                 self._answered(frame)
             case Accepted():

@@ -53,6 +53,20 @@ class Witness(TcpPeer):
         super().__exit__(*exception)
 
 
+class Sink(TcpPeer):
+    """Reads until the end, and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = bytearray()
+        self.ended = False
+
+    def serve(self, connection: socket.socket) -> None:
+        for data in chunks(connection):
+            self.data += data
+        self.ended = True
+
+
 class EndsFirst(TcpPeer):
     """Sends ``greeting`` and a FIN, then reads until the end.
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from aiohttp import web
 
-from pynet_browser.proxy.app import RELAYS, SESSIONS, create_app
+from pynet_browser.proxy.app import RELAYS, SESSIONS, SIGNALLING, create_app
 from pynet_browser.proxy.config import Config, Limits
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.proxy.relay import Relays
+from pynet_browser.proxy.rooms import Rooms
 from pynet_browser.proxy.sessions import Sessions
 from tests.proxy.client import Page
 
@@ -34,12 +35,14 @@ class RunningProxy:
         url: what a page connects to.
         sessions: its sessions, to look at.
         relays: the requests it makes for pages.
+        rooms: those in which pages meet.
     """
 
     def __init__(self, runner: web.AppRunner, app: web.Application) -> None:
-        self._runner = runner
+        self._runner, self._app = runner, app
         self.sessions: Sessions = app[SESSIONS]
         self.relays: Relays = app[RELAYS]
+        self.rooms: Rooms | None = app[SIGNALLING].rooms if SIGNALLING in app else None
         self.address: tuple[str, int] = runner.addresses[0]
         self.base = f"ws://127.0.0.1:{self.address[1]}"
         self.url = f"{self.base}/pynet"
@@ -47,6 +50,10 @@ class RunningProxy:
     def page(self, **options: Any) -> Page:
         """A page that knows the token; use it with ``async with``."""
         return Page(self.url, TOKEN, **options)
+
+    async def end_all(self) -> None:
+        """End what it serves, as when it stops; it goes on to listen."""
+        await self._app.shutdown()
 
     async def stop(self) -> None:
         """Stop, as at a signal."""
@@ -76,6 +83,7 @@ async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIt
     allowed = before | {asyncio.current_task()}
     await until(lambda: asyncio.all_tasks() <= allowed)
     assert (len(proxy.sessions), proxy.sessions.sockets, proxy.sessions.buffered) == (0, 0, 0)
+    assert not proxy.rooms
 
 
 def listening(*rules: str) -> tuple[Rule, ...]:

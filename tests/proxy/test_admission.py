@@ -17,7 +17,7 @@ def paths(echo_server):
     return [f"/websockify/{echo_server.host}/{echo_server.port}", *ENDPOINTS]
 
 
-ENDPOINTS = ["/wisp/", "/posix"]
+ENDPOINTS = ["/wisp/", "/posix", "/signal/room"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,8 @@ async def test_names_that_were_rebound_are_refused(proxy, paths):
 async def test_foreign_clients_count_among_sessions(paths):
     async with running_proxy(Limits(sessions=1)) as proxy:
         for path in paths:
+            if path.startswith("/signal"):  # it has limits of its own
+                continue
             async with connect(proxy, f"{path}?token={ENCODED_TOKEN}"):
                 status, text = await refusal(proxy, f"{path}?token={ENCODED_TOKEN}")
                 assert (status, text) == (
@@ -117,7 +119,7 @@ async def test_a_proxy_that_stops_takes_nobody_and_says_so_to_those_it_has(paths
     async with running_proxy() as proxy:
         for path in paths:
             async with connect(proxy, f"{path}?token={ENCODED_TOKEN}") as socket:
-                await proxy.sessions.close()
+                await proxy.end_all()
                 await socket.wait_closed()
                 assert (socket.close_code, socket.close_reason) == (1001, "the proxy was stopped")
         proxy.sessions.drain()
@@ -145,7 +147,7 @@ async def test_the_token_is_in_no_log(proxy, paths, caplog):
         assert ENCODED_TOKEN not in line
 
 
-@pytest.mark.parametrize("name", ["websockify", "wisp", "posix"])
+@pytest.mark.parametrize("name", ["websockify", "wisp", "posix", "signal"])
 async def test_each_kind_can_be_switched_off(paths, name):
     switched_off: dict[str, Any] = {name: False}
     async with running_proxy(**switched_off) as proxy:

@@ -12,6 +12,7 @@ import pytest
 
 from pynet_browser.frames import Connect, Frame, Hello, Reset, Welcome
 from pynet_browser.proxy import cli
+from pynet_browser.proxy.tokens import digest_of, parse_tokens
 from pynet_browser.wire import MessageReader, encode_frame, encode_message, frames_of
 from tests.proxy.client import FailedError, Page
 from tests.proxy.process import ENVIRONMENT, ROOT, running
@@ -213,3 +214,21 @@ def test_a_file_of_targets_must_be_one(tmp_path):
     status, complaint = failing("--websockify-targets", str(targets))
     assert status == 2
     assert "line 1 is not `name: host:port`" in complaint
+
+
+def test_a_token_is_made_with_what_the_file_is_to_say_of_it():
+    result = subprocess.run(
+        [sys.executable, "-c", MAIN, "token", "ada@school"],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=20, check=True,
+    )  # fmt: skip
+    [token] = [line.strip() for line in result.stdout.splitlines() if line.startswith("    ")]
+    assert len(token) >= 43
+    [known] = parse_tokens(result.stdout[result.stdout.index("[tokens") :])
+    assert (known.name, known.digest) == ("ada@school", digest_of(token))
+
+
+@pytest.mark.parametrize("arguments", [("token",), ("serve", "ada"), ("token", "a b")])
+def test_a_token_needs_a_name(arguments):
+    status, complaint = failing(*arguments)
+    assert status == 2
+    assert "name" in complaint

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
+import sys
 
+import aiohttp
 import pytest
+from aiohttp import web
 from websockets import ConnectionClosed
 
 from pynet_browser.fields import SAFE_INTEGER_MAX, Address
@@ -32,9 +36,7 @@ from pynet_browser.frames import (
     Ping,
     Pong,
     Reset,
-    Resolve,
     Resolved,
-    Reverse,
     Shutdown,
     Unknown,
     Welcome,
@@ -49,6 +51,7 @@ from tests.proxy.carrier import Carrier, hello
 from tests.proxy.client import Page
 from tests.proxy.hosts import UdpEcho
 from tests.proxy.running import EVERY_LOOP, TOKEN, RunningProxy, listening, running_proxy, until
+from tests.proxy.tormentors import FOREIGN, conversation, torment, torment_as, torment_by_http, torment_relay
 
 LOOPBACK = Address(4, "127.0.0.1", 80)
 CONNECT = Connect(1, 0, 9, 0, "127.0.0.1")
@@ -267,51 +270,12 @@ async def test_what_can_do_no_harm_does_none(proxy, sent):
 # ── Noise ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def conversation(port: int) -> list[bytes]:
-    """Messages of a page that does a bit of everything."""
-    frames: list[list[Frame]] = [
-        [Connect(1, 0, port, 0, "127.0.0.1"), Data(1, b"hello")],
-        [Connect(3, 4, port, 1000, "127.0.0.1"), Connect(5, 0, port, 0, "localhost")],
-        [Resolve(1, 0, "localhost", "http"), Reverse(2, LOOPBACK, 0)],
-        [Data(3, bytes(1000)), Data(5, b""), Window(1, 1000)],
-        [Shutdown(1), Close(3), Reset(5, "ECONNRESET", "")],
-        [Open(7, 0, 4), Bind(3, 7, 0, "127.0.0.1"), Option(4, 7, "SO_REUSEADDR", ("1",)), Listen(5, 7, 5)],
-        [
-            Open(9, 1, 4),
-            Datagram(9, Address(4, "127.0.0.1", port), b"hello"),
-            Associate(6, 9, port, "127.0.0.1"),
-        ],
-        [Window(7, 3), Open(11, 0, 6), Option(7, 9, "IP_TTL", ("9",)), Connect(11, 6, port, 0, "localhost")],
-        [Close(7), Datagram(9, Address(4, "127.0.0.1", port), bytes(3000)), Close(9)],
-    ]
-    numbered = [message(*each, number=number) for number, each in enumerate(frames, 1)]
-    return [message(Ping(0, 1), number=0), *numbered, message(number=0, ack=2)]
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(chance.choice([1, 1, 1, 2, 5])):
-        at = chance.randrange(len(changed)) if changed else 0
-        match chance.randrange(5):
-            case 0 if changed:
-                changed[at] ^= 1 << chance.randrange(8)
-            case 1 if changed:
-                changed[at] = chance.choice([0, 1, 2, 127, 128, 255])
-            case 2:
-                del changed[at : at + chance.choice([1, 2, 10, 1000])]
-            case 3:
-                changed[at:at] = chance.randbytes(chance.choice([1, 2, 10]))
-            case _:
-                changed[at:at] = changed[at : at + chance.choice([1, 10, 30])]
-    return bytes(changed)
-
-
 @pytest.mark.asyncio(loop_factories=EVERY_LOOP)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_thousands_of_mutated_messages_harm_nobody(proxy, bystander, host, seed, caplog):
     chance = random.Random(seed)
     messages = conversation(host.port)
-    endings = [await torment(proxy, messages, chance) for _ in range(300)]
+    endings = [await torment(proxy.url, TOKEN, messages, chance) for _ in range(300)]
     sent_away = [ending for ending in endings if ending]
     assert len(sent_away) > 100
     assert all(reason for _, reason in sent_away)
@@ -322,18 +286,50 @@ async def test_thousands_of_mutated_messages_harm_nobody(proxy, bystander, host,
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def torment(
-    proxy: RunningProxy, messages: list[bytes], chance: random.Random
-) -> tuple[int, str] | None:
-    """A session of messages of which some are mutated; tells how the proxy closed it, if it did."""
-    carrier = await welcomed(proxy)
-    with contextlib.suppress(ConnectionClosed, TimeoutError):
-        for each in messages:
-            await carrier.send_bytes(mutated(each, chance) if chance.random() < 0.5 else each)
-        async with asyncio.timeout(0.02):
-            while True:
-                await carrier.next_message()
-    if carrier.socket.close_code is None:
-        carrier.cut()
-        return None
-    return carrier.socket.close_code, carrier.socket.close_reason or ""
+async def test_mutated_requests_harm_nobody(proxy, bystander, host, caplog):
+    chance = random.Random(3)
+    messages, base = conversation(host.port), proxy.base.replace("ws", "http", 1)
+    async with aiohttp.ClientSession() as client:
+        statuses = [
+            await torment_by_http(client, f"{base}/pynet/http", TOKEN, messages, chance) for _ in range(200)
+        ]
+        relayed = [
+            await torment_relay(client, f"{base}/pynet/fetch", TOKEN, host.port, chance) for _ in range(100)
+        ]
+    assert set(statuses) == {200, 400, 403}
+    assert {200, 400} <= set(relayed) <= {200, 400, 403}
+    await until(lambda: len(proxy.sessions) == 1)
+    assert proxy.sessions.sockets <= 5
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+async def test_mutated_messages_of_foreign_clients_harm_nobody(proxy, bystander, host, kind, caplog):
+    chance = random.Random(4)
+    endings = [await torment_as(kind, proxy.base, TOKEN, host.port, chance) for _ in range(100)]
+    assert all(ending is None or ending[0] in (1000, 1003, 1011, 1013) or ending[1] for ending in endings)
+    await until(lambda: len(proxy.sessions) == 1)
+    assert proxy.sessions.sockets <= 5
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def has_websockets() -> bool:
+    """aiohttp keeps one for a keep-alive's time where something came behind its close."""
+    gc.collect()
+    return any(isinstance(each, web.WebSocketResponse) for each in gc.get_objects())
+
+
+async def test_mutated_messages_leave_no_memory_behind(host):
+    chance = random.Random(5)
+    messages = conversation(host.port)
+    async with running_proxy(deny=(Rule.parse("*:*"),), grace=0.2, keepalive=0.3) as proxy:
+
+        async def memory_after(count: int) -> int:
+            for _ in range(count):
+                await torment(proxy.url, TOKEN, messages, chance)
+            await until(lambda: not (len(proxy.sessions) or has_websockets()))
+            return sys.getallocatedblocks()
+
+        await memory_after(50)  # what is made only once is there then
+        before = await memory_after(100)
+        assert await memory_after(200) - before < 10 * 200  # blocks; a session takes hundreds

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket as host_socket
+import threading
 import time
 
 import pytest
@@ -11,10 +13,11 @@ from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.peers import PEER_BYTES
 from pynet_browser.proxy.policy import Rule
 from pynet_browser.window import WINDOW_INITIAL
-from pynet_browser.wire import MESSAGE_HEADER
+from pynet_browser.wire import MESSAGE_HEADER, encode_message
 from tests.peers import Source, pattern
 from tests.proxy.carrier import Carrier, ReasonError, hello
 from tests.proxy.client import Page, PageSocket, ResetError
+from tests.proxy.exchanges import Exchanges
 from tests.proxy.hosts import UdpEcho, UdpHost, Witness
 from tests.proxy.running import EVERY_LOOP, TOKEN, listening, running_proxy, until
 
@@ -347,3 +350,56 @@ async def test_a_session_goes_on_when_it_is_back_within_its_share():
             assert proxy.sessions.full
             for hoarder in hoarders:
                 await hoarder.leave()
+
+
+# ── How much at once ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_message_beyond_the_limit_ends_its_session_and_no_other(echo_server):
+    limits = Limits(message_bytes=10_000)
+    async with running_proxy(limits) as proxy, proxy.page() as other:
+        for size in (10_001, 200_000):  # by a byte, and by so much that the WebSocket itself refuses
+            carrier = await Carrier.open(proxy.url)
+            await carrier.greet(hello(TOKEN))
+            await carrier.send(Connect(1, 0, echo_server.port, 0, echo_server.host), number=1)
+            await carrier.socket.send(encode_message(2, 0, [bytes(size)]))
+            await carrier.socket.wait_closed()
+            assert carrier.socket.close_code in (4400, 1009)
+            await until(lambda: len(proxy.sessions) == 1)
+        socket = other.connect(*echo_server.address)
+        await socket.send(b"hello")
+        assert await socket.recv() == b"hello"
+
+
+async def test_an_exchange_with_a_message_beyond_the_limit_ends_its_session(echo_server):
+    limits = Limits(message_bytes=10_000)
+    async with running_proxy(limits) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
+        await exchanges.make()
+        answer = await exchanges.make(encode_message(1, 0, [bytes(10_001)]))
+        assert answer.status == 400
+        assert len(proxy.sessions) == 0
+
+
+async def test_all_sessions_together_look_up_only_so_many_names_at_once(monkeypatch):
+    answering, asked = threading.Event(), []
+    ask = host_socket.getaddrinfo
+
+    def answer(name, *question):
+        if str(name).endswith(".slow"):
+            asked.append(name)
+            answering.wait(10)
+            name = "127.0.0.1"
+        return ask(name, *question)
+
+    monkeypatch.setattr(host_socket, "getaddrinfo", answer)
+    limits = Limits(resolves=2)
+    async with running_proxy(limits) as proxy, proxy.page() as first, proxy.page() as second:
+        pages = [first, second, first, second]
+        names = [asyncio.create_task(page.resolve(f"{i}.slow")) for i, page in enumerate(pages)]
+        await until(lambda: len(asked) == 2)
+        await asyncio.sleep(0.1)
+        assert len(asked) == 2
+        assert (await first.resolve("127.0.0.1")).addresses  # what needs no look-up does not wait
+        answering.set()
+        await asyncio.gather(*names)
+        assert len(asked) == 4

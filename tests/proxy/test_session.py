@@ -172,7 +172,7 @@ async def test_neither_tokens_nor_keys_are_logged(echo_server):
             await page.lost()
             await page.open()
             assert (await refusal(Page(proxy.ws_url, "not-the-token"))).code == "token"
-        await until(lambda: "connected to '127.0.0.1'" in proxy.log())
+        await until(lambda: "event=connect decision=allowed" in proxy.log())
         log = proxy.log().removeprefix(announced)
     assert proxy.token not in log
     assert "not-the-token" not in log

@@ -15,7 +15,7 @@ from pynet_browser.proxy.config import Limits
 from pynet_browser.proxy.policy import Rule
 from tests.peers import DatagramEcho, Silent, Source, pattern
 from tests.proxy.foreign import ENCODED_TOKEN, closing, connect, handshake, received, refusal
-from tests.proxy.hosts import EndsFirst, ResetsWhenTold, UdpHost, Witness
+from tests.proxy.hosts import EndsFirst, ResetsWhenTold, Sink, UdpHost, Witness
 from tests.proxy.running import EVERY_LOOP, running_proxy, until
 from tests.servers import ServerProcess
 
@@ -395,3 +395,20 @@ async def test_what_is_no_handshake_is_refused(proxy, echo_server):
     assert (await reader.readline()).split()[1] == b"400"
     writer.close()
     assert echo_server.accepted == 0
+
+
+async def test_a_client_that_leaves_at_once_leaves_nothing_behind(proxy, echo_server):
+    for _ in range(20):
+        async with connect(proxy, path(echo_server)):
+            pass
+    await until(lambda: not len(proxy.sessions), timeout=5)
+
+
+async def test_what_it_sent_still_goes_out_however_much_that_is(proxy):
+    data = pattern(1_000_000)  # far beyond a window, and all of it in one message
+    with Sink() as peer:
+        async with connect(proxy, path(peer)) as socket:
+            await socket.send(data)
+        await until(lambda: peer.ended, timeout=5)
+        assert bytes(peer.data) == data
+    await until(lambda: not len(proxy.sessions), timeout=5)

@@ -305,6 +305,26 @@ async def test_what_was_sent_before_a_close_arrives(client):
         assert (bytes(peer.received), peer.ending) == (pattern(5_000_000), "FIN")
 
 
+@every_loop
+@pytest.mark.parametrize("size", [0, 5, 2_000_000])
+async def test_a_close_that_overtakes_the_connection_is_heeded_when_that_stands(proxy, client, size):
+    with Witness() as peer:
+        pieces = [Data(1, pattern(50_000, at)[: size - at]) for at in range(0, size, 50_000)]
+        await client.send(to(peer), *pieces, Close(1, 2))
+        await until(peer.over.is_set)
+        assert (bytes(peer.received), peer.ending) == (pattern(size), "FIN")
+    await until(lambda: proxy.sessions.sockets == 0)  # and the client is still there
+    assert proxy.sessions.buffered == 0
+
+
+@every_loop
+async def test_a_close_that_overtakes_a_connection_which_fails_leaves_nothing(proxy, client, refusing_port):
+    await client.send(to(refusing_port), Data(1, bytes(100_000)), Close(1, 2))
+    await client.send(Connect(2, 1, refusing_port.port, refusing_port.host))
+    await client.until_closed(2)
+    await until(lambda: (proxy.sessions.sockets, proxy.sessions.buffered) == (0, 0))
+
+
 async def test_what_was_sent_before_the_client_left_arrives(proxy):
     with Witness() as peer:
         async with first_version(proxy) as client:

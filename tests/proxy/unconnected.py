@@ -113,12 +113,14 @@ class PageDatagrams(_Unconnected):
     Attributes:
         queue: what has come and was not received: datagrams and faults.
         dropped: how many the proxy says it has dropped.
+        by_channel: how many have come by a data channel.
     """
 
     def __init__(self, page: Page, id_: int, family: int) -> None:
         super().__init__(page, id_, family)
         self.queue: asyncio.Queue[Datagram | Fault] = asyncio.Queue()
         self.dropped = 0
+        self.by_channel = 0
 
     async def associate(self, host: str, port: int) -> Associated:
         """Have one peer.

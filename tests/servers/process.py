@@ -121,6 +121,11 @@ class ServerProcess:
         if self._process is not None:
             self._process.send_signal(self.stop_signal)
 
+    def hang_up(self) -> None:
+        """Send SIGHUP, at which servers read their files anew."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
     def status(self, timeout: float) -> int:
         """The exit status of the process, which must end in time.
 

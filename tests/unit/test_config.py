@@ -32,6 +32,7 @@ def test_by_default_only_this_machine_gets_in_and_only_with_a_token():
 
 def test_repr_does_not_show_the_token():
     assert "s3cret" not in repr(Config(token="s3cret"))
+    assert "s3cret" not in repr(Config(metrics_token="s3cret"))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,11 @@ def test_no_token_is_asked_for_in_words(toml, options, file, token):
         ("port = 70000", "port must be within 0-65535, not 70000 (from "),
         ("host = 1", "proxy.toml: host: must be text"),
         ("demo = 1", "proxy.toml: demo: must be true or false"),
+        ("metrics = true", "proxy.toml: metrics: must be text"),
+        ('metrics = "all"', "proxy.toml: metrics: must be one of off, token, loopback, open, not 'all'"),
+        ('tokens = "/nowhere/at/all"', "proxy.toml: tokens: /nowhere/at/all: "),
+        ('metrics_token = ""', "metrics_token is empty; leave it out to have none (from "),
+        ("[limits]\nbytes_per_second = 0", "bytes_per_second must be more than 0 and finite, not 0 (from "),
         ("grace = '60'", "proxy.toml: grace: must be a number of seconds"),
         ('allow = "a:1"', "proxy.toml: allow: must be a list of texts"),
         ("allow = [1]", "proxy.toml: allow: must be a list of texts"),

@@ -17,6 +17,7 @@ WELL: dict[str, Any] = {
         "origin": "http://127.0.0.1:8765",
         "thread": "page",
         "online": True,
+        "noPeerConnection": "",
     },
     "suspends": True,
     "blocking": "auto",
@@ -34,6 +35,7 @@ WELL: dict[str, Any] = {
     "roundTrips": {"outcome": "measured", "times": [9.0, 1.0, 2.0], "carrier": "WebSocket"},
     "reached": {"outcome": "connected", "peer": ["192.0.2.7", 5432], "ms": 3.21},
     "permissions": {"loopback-network": "", "local-network": ""},
+    "features": ["webrtc"],
     "forbidden": False,
 }
 
@@ -80,6 +82,7 @@ def test_where_all_is_well_there_is_nothing_to_do():
         "  ✓ ok       greeting         pynet-browser/1 lets this page in",
         "  ✓ ok       HTTP             an exchange took 4.6 ms",
         "  ✓ ok       round trip       2.0 ms over WebSocket (median of 3)",
+        "  ✓ ok       datagrams        over WebRTC where UDP gets through: see status()",
         "  ✓ ok       blocking calls   where diagnose() was called they suspend Python, and the page goes on",
         "  ✓ ok       db.example 5432  connected to 192.0.2.7 5432 in 3.2 ms",
     ]
@@ -109,7 +112,7 @@ def test_outside_a_browser_nothing_else_is_looked_at():
 
 def test_a_notebook_shows_a_table_without_colours():
     html = diagnosis(missing=["SOCKFS"])._repr_html_()
-    assert html.count("<tr>") == 10
+    assert html.count("<tr>") == 11
     assert "✗&nbsp;failed</td>" in html
     assert "<br>→ Use Pyodide" in html
     assert "color" not in html
@@ -166,7 +169,7 @@ def test_without_an_address_nothing_is_asked(changes: dict[str, Any], outcome: s
     assert words in found.found
     told = diagnosis(address="", **changes)
     skipped = [step.name for step in told.steps if step.outcome == "skipped" and step.name != "address"]
-    assert skipped == ["WebSocket", "greeting", "HTTP", "round trip", "db.example 5432"]
+    assert skipped == ["WebSocket", "greeting", "HTTP", "round trip", "datagrams", "db.example 5432"]
 
 
 HTTPS = page(origin="https://notebooks.example")
@@ -370,3 +373,17 @@ def test_a_proxy_that_does_not_answer_is_told_from_one_that_is_gone(outcome: str
 
 def test_no_host_is_no_step():
     assert diagnosis(host="", port=0).steps[-1].name == "blocking calls"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"page": page(noPeerConnection="Python runs in a worker")},
+            "over the WebSocket: Python runs in a worker",
+        ),
+        ({"features": ["tls"]}, "over the WebSocket: the proxy offers no WebRTC"),
+    ],
+)
+def test_datagrams_go_by_the_websocket_where_there_is_no_webrtc(changes: dict[str, Any], words: str):
+    assert (step("datagrams", **changes).outcome, step("datagrams", **changes).found) == ("ok", words)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pynet_browser.proxy.limits import Pace
+from pynet_browser.proxy.limits import Pace, Paces
 
 
 def test_a_burst_may_come_at_once():
@@ -53,3 +55,58 @@ def test_a_whole_burst_is_allowed_however_fractions_add_up(rate, burst):
 def test_of_an_even_stream_above_the_rate_as_many_are_allowed_as_the_rate_says():
     pace = Pace(rate=10, burst=5)
     assert sum(pace.allows(step / 100) for step in range(1000)) == pytest.approx(105, abs=1)
+
+
+# ── What may be spent beyond ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_whoever_spends_more_than_a_burst_owes_the_time():
+    pace = Pace(rate=100, burst=50)
+    pace.spend(50, 10.0)
+    assert pace.debt(10.0) == pytest.approx(0.0)
+    pace.spend(100, 10.0)
+    assert pace.debt(10.0) == pytest.approx(1.0)
+    assert pace.debt(10.5) == pytest.approx(0.5)
+    assert pace.debt(11.5) == 0.0
+    pace.spend(50, 100.0)
+    assert pace.debt(100.0) == pytest.approx(0.0)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.integers(0, 10_000)), max_size=50))
+def test_whoever_waits_for_his_debt_keeps_to_the_rate(steps):
+    pace, now, spent = Pace(rate=1000, burst=500), 0.0, 0
+    for pause, size in steps:
+        now += pause + pace.debt(now + pause)
+        assert spent <= 500 + 1000 * now + 1e-3
+        pace.spend(size, now)
+        spent += size
+
+
+def test_of_several_the_slowest_holds():
+    paces = Paces(None, Pace(rate=10, burst=1), Pace(rate=100, burst=1))
+    assert paces
+    assert paces.rate == 10
+    assert [paces.delay(1.0) for _ in range(3)] == pytest.approx([0.0, 0.1, 0.2])
+    paces.spend(10, 1.0)
+    assert paces.debt(1.0) == pytest.approx(1.2)
+
+
+def test_where_there_is_no_pace_nothing_waits():
+    paces = Paces(None, None)
+    assert not paces
+    paces.spend(10**9, 1.0)
+    assert (paces.delay(1.0), paces.debt(1.0)) == (0.0, 0.0)
+    assert Pace.of(None) is None
+
+
+def test_a_rate_without_a_burst_allows_those_of_a_second():
+    pace = Pace.of(7)
+    assert pace
+    assert sum(pace.allows(5.0) for _ in range(20)) == 7
+
+
+def test_what_would_wait_too_long_does_not_count():
+    paces = Paces(Pace(rate=10, burst=1), Pace(rate=100, burst=1))
+    paces.delay(1.0)
+    assert [paces.delay(1.0, 0.25) for _ in range(100)] == pytest.approx([0.1, 0.2, *[0.3] * 98])
+    assert paces.delay(1.0) == pytest.approx(0.3)

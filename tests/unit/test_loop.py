@@ -204,6 +204,30 @@ def test_a_round_that_fails_goes_on_with_the_next(wired):
     assert watched.rearmed == 1
 
 
+def test_what_wakes_the_loop_while_a_handle_is_suspended_waits_for_its_end(wired):
+    loop, wiring, watched = wired
+    seen: list[tuple[int, int]] = []
+
+    def suspended() -> None:
+        """What happens meanwhile: the same descriptor is ready again, and a round was to come already."""
+        wiring.ready.append(cast(Any, handle))
+        watched.wake()
+        loop.run()
+        wiring._dispatch(loop)
+        seen.append((handle.runs, watched.rearmed))
+
+    handle = Handle(run=suspended)
+    wiring.ready.append(cast(Any, handle))
+    watched.wake()
+    loop.run()
+    assert seen == [(1, 0)]  # it was not run within itself, nor does anything count as handled
+    assert watched.rearmed == 1  # so that what is ready wakes the loop again
+    handle._do = None
+    watched.wake()
+    loop.run()
+    assert (handle.runs, watched.rearmed) == (2, 2)
+
+
 class Transport(page_loop.SOCKET_TRANSPORT):  # type: ignore[misc]
     """One of asyncio's transports, for a protocol; its read_ready calls back."""
 

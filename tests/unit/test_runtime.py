@@ -369,16 +369,23 @@ def hint() -> None:
     """What the page calls when a call has waited."""
 
 
+def no_channel(_reason: str) -> None:
+    """What it calls when datagrams find no data channel."""
+
+
 def open_now(url: str = "ws://proxy", blocking: str = "auto") -> Network:
-    return runtime.open_network_sync(Options(url, "token", "agent", blocking), hint)
+    return runtime.open_network_sync(Options(url, "token", "agent", blocking), hint, no_channel)
 
 
 async def test_the_page_is_told_where_the_proxy_is_and_how_calls_wait(exports):
-    network = await runtime.open_network(Options("ws://proxy", "secret", "agent/1", "xhr", "off"), hint)
+    network = await runtime.open_network(
+        Options("ws://proxy", "secret", "agent/1", "xhr", "off"), hint, no_channel
+    )
     assert network._js == "network"
     [(name, module, options)] = exports.called
     assert (name, module) == ("open", "module")
     assert options["onBlocked"].value is hint
+    assert options["onNoChannel"].value is no_channel
     assert options["errno"]["EDEADLK"] == errno.EDEADLK
     told = {name: options[name] for name in ("url", "token", "agent", "blocking", "bulk")}
     assert told == {
@@ -418,7 +425,7 @@ async def test_a_refusal_is_an_exception_of_ours_either_way(exports, ffi):
     with pytest.raises(ProxyRefusedError, match="because of the moon"):
         open_now()
     with pytest.raises(ProxyRefusedError, match="because of the moon"):
-        await runtime.open_network(Options("ws://proxy", "token", "agent"), hint)
+        await runtime.open_network(Options("ws://proxy", "token", "agent"), hint, no_channel)
 
 
 def test_a_pyodide_that_is_too_old_is_told_what_it_lacks(exports):
@@ -432,4 +439,4 @@ async def test_elsewhere_than_in_a_page_nothing_is_opened():
     with pytest.raises(NotInBrowserError):
         open_now(blocking="jspi")
     with pytest.raises(NotInBrowserError):
-        await runtime.open_network(Options("ws://proxy", "token", "agent"), hint)
+        await runtime.open_network(Options("ws://proxy", "token", "agent"), hint, no_channel)

@@ -11,13 +11,12 @@ from aiohttp import web
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Frame, Goaway, Hello, Poll, Refused, Stream
-from pynet_browser.proxy import guard
-from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
+from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.carriage import Ending
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, first_frames, take_in
 from pynet_browser.proxy.carriers.stream import Downstream
+from pynet_browser.proxy.door import GreetingError, Visitor
 from pynet_browser.proxy.session import Session
-from pynet_browser.proxy.sessions import GreetingError
 from pynet_browser.wire import MESSAGE_HEADER, Message, MessageReader, encode_frame, encode_message
 
 __all__ = ["handle"]
@@ -47,16 +46,15 @@ END_TIMEOUT = 2.0
 async def handle(request: web.Request) -> web.StreamResponse:
     """Serve one request: greet, and then do what stands behind the greeting."""
     config, sessions = request.app[CONFIG], request.app[SESSIONS]
+    visitor = Visitor.of(request)
     exchange = Exchange(request, config.limits.message_bytes)
     try:
-        refusal = guard.check_origin(request.headers.get("Origin"), own_origin(request), config)
-        if refusal:
-            raise GreetingError(refusal.code, refusal.message)
-        with sessions.unauthenticated():
+        sessions.door.check_origin(visitor)
+        with sessions.unauthenticated(visitor):
             hello, purpose = await exchange.greeted(config.auth_timeout)
             if isinstance(purpose, Stream) and not hello.session:
                 raise GreetingError("session", "a stream carries a session that is there already")
-            session = sessions.admit(hello)
+            session = sessions.admit(hello, visitor)
         if isinstance(purpose, Poll) and session.carriage.exchanges >= AT_ONCE_MAX:
             raise GreetingError("busy", f"{AT_ONCE_MAX} exchanges of the session are under way; try again")
         if isinstance(purpose, Stream) and not session.carriage.may_stream(purpose.number):
@@ -64,6 +62,7 @@ async def handle(request: web.Request) -> web.StreamResponse:
     except GreetingError as error:
         return await exchange.answer(403, [_message(Refused(0, error.code, error.message))])
     except ProtocolError as error:
+        sessions.door.refused(GreetingError("greeting", str(error)), visitor)
         return await exchange.answer(400, [_message(Goaway(0, "protocol", str(error)))])
     except (ConnectionError, web.RequestPayloadError):
         return web.Response(status=400)
@@ -88,6 +87,7 @@ class Exchange:
     def __init__(self, request: web.Request, message_max: int) -> None:
         self._request = request
         self._message_max = message_max
+        self._traffic = request.app[SESSIONS].carried["http"]
         self._awake = asyncio.Event()
         self._over = asyncio.Event()
         self._answered = False
@@ -129,6 +129,7 @@ class Exchange:
         reader = MessageReader(self._message_max)
         left = BODY_MAX + MESSAGE_HEADER.size + self._message_max
         while piece := await self._request.content.readany():
+            self._traffic.received += len(piece)
             left -= len(piece)
             if left < 0:
                 raise ProtocolError(f"the request has more than {BODY_MAX} bytes of messages")
@@ -204,6 +205,7 @@ class Exchange:
             async with asyncio.timeout(TRANSFER_TIMEOUT):
                 await response.prepare(self._request)
                 await response.write_eof()
+            self._traffic.sent += sum(map(len, messages))
             self._answered = True
         except TimeoutError:
             self._cut_off()

@@ -35,6 +35,7 @@ class Downstream:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
+        self._traffic = request.app[SESSIONS].carried["stream"]
         self._awake = asyncio.Event()
         self._over = asyncio.Event()
         self._retired = False
@@ -94,6 +95,7 @@ class Downstream:
             self._awake.clear()
             for message in session.carriage.take(self):
                 await response.write(message)
+                self._traffic.sent += len(message)
             if self._retired:
                 return
             await self._awake.wait()

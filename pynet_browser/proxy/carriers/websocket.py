@@ -10,12 +10,12 @@ from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Frame, Goaway, Hello, Refused
-from pynet_browser.proxy import guard
-from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
+from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.carriage import Ending
 from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
+from pynet_browser.proxy.door import GreetingError, Visitor
+from pynet_browser.proxy.endpoint import Traffic
 from pynet_browser.proxy.session import Session
-from pynet_browser.proxy.sessions import GreetingError
 from pynet_browser.wire import MESSAGE_HEADER, MessageReader, encode_frame, encode_message, frames_of
 
 __all__ = ["SUBPROTOCOL", "handle"]
@@ -47,18 +47,19 @@ async def handle(request: web.Request) -> web.StreamResponse:
         max_msg_size=config.limits.message_bytes + MESSAGE_HEADER.size + 1,
     )
     await socket.prepare(request)
-    carrier = WebSocketCarrier(socket, request.transport, config.limits.message_bytes)
+    visitor = Visitor.of(request)
+    traffic = sessions.carried["websocket"]
+    carrier = WebSocketCarrier(socket, request.transport, config.limits.message_bytes, traffic)
     try:
-        refusal = guard.check_origin(request.headers.get("Origin"), own_origin(request), config)
-        if refusal:
-            raise GreetingError(refusal.code, refusal.message)
-        with sessions.unauthenticated():
+        sessions.door.check_origin(visitor)
+        with sessions.unauthenticated(visitor):
             hello = await carrier.greeted(config.auth_timeout)
-            session = sessions.admit(hello)
+            session = sessions.admit(hello, visitor)
         session.carriage.attach(carrier, sessions.welcome(session))
     except GreetingError as error:
         await carrier.end("refused", error.message, Refused(0, error.code, error.message))
     except ProtocolError as error:
+        sessions.door.refused(GreetingError("greeting", str(error)), visitor)
         await carrier.end("protocol", str(error))
     else:
         await carrier.run(session)
@@ -72,11 +73,17 @@ class WebSocketCarrier:
         socket: it, after its handshake.
         transport: the connection under it.
         message_max: most bytes of frames in one message.
+        traffic: what all of them have carried.
     """
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, message_max: int
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        message_max: int,
+        traffic: Traffic,
     ) -> None:
+        self._traffic = traffic
         self._socket = socket
         self._transport = transport
         self._reader = MessageReader(message_max)
@@ -156,6 +163,7 @@ class WebSocketCarrier:
                 case WSMsgType.ERROR if not isinstance(message.data, WebSocketError):
                     return  # the connection failed, and the page may come back on another
                 case WSMsgType.BINARY:
+                    self._traffic.received += len(message.data)
                     for each in self._reader.feed(message.data):
                         for answer in take_in(each, session):
                             await self._send(answer)
@@ -173,6 +181,7 @@ class WebSocketCarrier:
                 self._awake.clear()
                 for message in session.carriage.take(self):
                     await self._socket.send_bytes(message)
+                    self._traffic.sent += len(message)
 
     async def _send(self, message: bytes) -> None:
         """Send a message about the session or the carrier, not numbered."""

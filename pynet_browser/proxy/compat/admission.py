@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from pynet_browser.proxy import guard
-from pynet_browser.proxy.app import CONFIG, SESSIONS, own_origin
-from pynet_browser.proxy.sessions import GreetingError
+from pynet_browser.proxy.app import SESSIONS
+from pynet_browser.proxy.door import GreetingError, Visitor
+from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["Offers", "check", "check_origin", "given_token", "offers_of"]
 
@@ -66,27 +66,40 @@ def given_token(request: web.Request, offers: Offers, *, query: bool = True) -> 
     return in_path if in_path is not None or not query else request.query.get("token")
 
 
-def check_origin(request: web.Request) -> None:
-    """Let only those pages in that may come, and only while there is room.
+def check_origin(request: web.Request) -> Tenant:
+    """Let only those pages in that may come, and only while there is room; they show a token later.
 
     Raises:
         web.HTTPException: this one may not.
     """
-    refusal = guard.check_origin(request.headers.get("Origin"), own_origin(request), request.app[CONFIG])
-    if refusal:
-        raise web.HTTPForbidden(text=refusal.message)
+    sessions = request.app[SESSIONS]
     try:
-        request.app[SESSIONS].check_room()
+        sessions.door.check_origin(Visitor.of(request))
     except GreetingError as error:
-        raise web.HTTPServiceUnavailable(text=error.message) from error
+        raise web.HTTPForbidden(text=error.message) from error
+    _check_room(request, None)
+    return sessions.tenants.stranger
 
 
-def check(request: web.Request, token: str | None) -> None:
-    """Let only those in that know the token, and only while there is room.
+def check(request: web.Request, token: str | None) -> Tenant:
+    """Let only those in that know a token, and only while there is room; returns whose it is.
 
     Raises:
         web.HTTPException: this one may not.
     """
     check_origin(request)
-    if refusal := guard.check_token(token or "", request.app[CONFIG]):
-        raise web.HTTPForbidden(text=refusal.message)
+    try:
+        tenant = request.app[SESSIONS].door.admit(token or "", Visitor.of(request))
+    except GreetingError as error:
+        raise web.HTTPForbidden(text=error.message) from error
+    _check_room(request, tenant)
+    return tenant
+
+
+def _check_room(request: web.Request, tenant: Tenant | None) -> None:
+    sessions = request.app[SESSIONS]
+    try:
+        sessions.check_room(tenant)
+    except GreetingError as error:
+        sessions.door.refused(error, Visitor.of(request), tenant)
+        raise web.HTTPServiceUnavailable(text=error.message) from error

@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from aiohttp import WSMsgType, web
 
-from pynet_browser.proxy.app import CONFIG
+from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.compat.arrival import PayloadCounter
+from pynet_browser.proxy.endpoint import Traffic
 
 __all__ = ["CLOSE_TIMEOUT", "FLUSH_TIMEOUT", "Channel"]
 
@@ -35,6 +36,7 @@ class Channel:
         transport: the connection under it.
         keepalive: seconds between pings. One that is silent from one to the next is given up, unless nobody
             here reads, or the peer does not: then its answer could not come.
+        traffic: what all of its kind have carried.
 
     Attributes:
         socket: it.
@@ -45,9 +47,14 @@ class Channel:
     """
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, keepalive: float
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        keepalive: float,
+        traffic: Traffic,
     ) -> None:
         self.socket = socket
+        self._traffic = traffic
         self._transport = transport
         self._keepalive = keepalive
         self.waiting = 0
@@ -61,12 +68,15 @@ class Channel:
         self._heard = True
 
     @classmethod
-    async def accept(cls, request: web.Request, protocols: Sequence[str], message_max: int) -> Channel:
-        """Upgrade a request of somebody who has been let in."""
+    async def accept(
+        cls, request: web.Request, kind: str, protocols: Sequence[str], message_max: int
+    ) -> Channel:
+        """Upgrade a request of somebody who has been let in, to speak a protocol of this kind."""
         socket = web.WebSocketResponse(
             protocols=protocols, compress=False, autoping=False, max_msg_size=message_max + 1
         )
-        channel = cls(socket, request.transport, request.app[CONFIG].keepalive)
+        traffic = request.app[SESSIONS].carried[kind]
+        channel = cls(socket, request.transport, request.app[CONFIG].keepalive, traffic)
         _Meter.install(request, channel)
         await socket.prepare(request)
         return channel
@@ -115,6 +125,7 @@ class Channel:
                     while self._queue:
                         message, about, size = self._queue.popleft()
                         await self.socket.send_bytes(message)
+                        self._traffic.sent += len(message)
                         self.waiting = max(0, self.waiting - len(message))
                         sent(about, size)
                     if self._ending is None:
@@ -138,6 +149,7 @@ class Channel:
 
     def came(self, size: int) -> None:
         """So many bytes more of messages are there."""
+        self._traffic.received += size
         self.unfinished += size
         self.grown()
 

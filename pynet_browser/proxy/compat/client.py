@@ -6,6 +6,7 @@ import abc
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from typing import Generic
 
@@ -13,8 +14,9 @@ from aiohttp import web
 
 from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.compat.channel import FLUSH_TIMEOUT, Channel
+from pynet_browser.proxy.door import Visitor
 from pynet_browser.proxy.owner import Owner, S
-from pynet_browser.proxy.resolver import Resolver
+from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["AHEAD", "Client", "ClientError"]
 
@@ -47,16 +49,15 @@ class Client(Owner[S], abc.ABC, Generic[S]):
 
     Attributes:
         channel: its WebSocket.
-        resolver: looks names up for it.
     """
 
     KIND = ""
 
-    def __init__(self, request: web.Request, channel: Channel) -> None:
-        super().__init__(f"{self.KIND}-{secrets.token_hex(4)}", request.app[SESSIONS])
+    def __init__(self, request: web.Request, channel: Channel, tenant: Tenant) -> None:
+        name = f"{self.KIND}-{secrets.token_hex(4)}"
+        super().__init__(name, request.app[SESSIONS], tenant, Visitor.of(request))
         self.channel = channel
         channel.grown = self._grown
-        self.resolver: Resolver = self._sessions.resolver
         self.connect_timeout = request.app[CONFIG].connect_timeout
         self._ended = False
         self._stopping = False
@@ -65,8 +66,8 @@ class Client(Owner[S], abc.ABC, Generic[S]):
 
     async def run(self) -> None:
         """Serve the client until it is gone, and has left nothing behind."""
-        log.info("%s: has come", self.name)
         self._sessions.enter(self)
+        self.decided("session", "allowed")
         tasks = [
             asyncio.create_task(self.channel.write(self._sent)),
             asyncio.create_task(self.channel.watch()),
@@ -91,10 +92,13 @@ class Client(Owner[S], abc.ABC, Generic[S]):
             finally:
                 tasks[0].cancel()
                 self._ended = True
+                for brake in (self.receiving, self.sending):
+                    if brake is not None:
+                        brake.close()
                 self._account()
+                self.decided("session", "ended", seconds=round(time.monotonic() - self.since, 3))
                 self._sessions.leave(self)
                 self._done.set()
-                log.info("%s: is gone", self.name)
 
     @abc.abstractmethod
     async def read(self) -> None:
@@ -110,12 +114,31 @@ class Client(Owner[S], abc.ABC, Generic[S]):
 
     async def stop(self) -> None:
         """The proxy stops: let go of everything at once."""
+        self._end(GOING_AWAY, "the proxy was stopped")
+        await self._done.wait()
+
+    def dismiss(self, reason: str) -> None:
+        """Its token is valid no more: end, and say why."""
+        self._end(POLICY_VIOLATION, reason)
+
+    def become(self, tenant: Tenant) -> None:
+        """A stranger has shown a token.
+
+        Raises:
+            GreetingError: no more may come with it.
+        """
+        self._sessions.check_tenant_room(tenant)
+        self.tenant.members.discard(self)
+        self.tenant = tenant
+        tenant.members.add(self)
+        self.bounds_changed()
+
+    def _end(self, code: int, reason: str) -> None:
         self._stopping = True
         self.channel.drop()
-        self.channel.finish(GOING_AWAY, "the proxy was stopped")
+        self.channel.finish(code, reason)
         self._abort_all()
         self._changed.set()
-        await self._done.wait()
 
     async def _let_go(self) -> None:
         if self._stopping:
@@ -154,7 +177,8 @@ class Client(Owner[S], abc.ABC, Generic[S]):
     @property
     def room(self) -> int:
         """Bytes that sockets may still pass on to the client."""
-        return 0 if self.starved else AHEAD - self.channel.waiting
+        room = 0 if self.starved else AHEAD - self.channel.waiting
+        return room if self.receiving is None else self.receiving.within(room)
 
     def _grown(self) -> None:
         """More of a message has come. Where all hold too much, those with more of one than their share go."""

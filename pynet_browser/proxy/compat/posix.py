@@ -24,6 +24,7 @@ from pynet_browser.proxy.compat import admission, posix_options
 from pynet_browser.proxy.compat.channel import Channel
 from pynet_browser.proxy.compat.client import AHEAD, Client
 from pynet_browser.proxy.compat.posix_calls import (
+    EVENTS,
     INET,
     INET6,
     Accept,
@@ -51,11 +52,12 @@ from pynet_browser.proxy.compat.posix_calls import (
 )
 from pynet_browser.proxy.compat.posix_errno import EAI, ERRNO, errno_of
 from pynet_browser.proxy.compat.posix_sockets import WAITALL, PosixSocket
-from pynet_browser.proxy.endpoint import host_error, open_socket
-from pynet_browser.proxy.policy import Decision
+from pynet_browser.proxy.endpoint import authority, host_error, open_socket
+from pynet_browser.proxy.policy import Decision, ForbiddenError
 from pynet_browser.proxy.policy import Protocol as Transport
 from pynet_browser.proxy.resolver import DialError
 from pynet_browser.proxy.tcp import READ_MAX
+from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["PosixClient", "add_routes"]
 
@@ -97,10 +99,10 @@ def add_routes(app: web.Application) -> None:
 
 async def _handle(request: web.Request) -> web.StreamResponse:
     offers = admission.offers_of(request.headers.getall("Sec-WebSocket-Protocol", ()))
-    admission.check(request, admission.given_token(request, offers))
+    tenant = admission.check(request, admission.given_token(request, offers))
     limit = request.app[CONFIG].limits.posix_message_bytes
-    channel = await Channel.accept(request, offers.choose("binary"), limit)
-    await PosixClient(request, channel).run()
+    channel = await Channel.accept(request, "posix", offers.choose("binary"), limit)
+    await PosixClient(request, channel, tenant).run()
     return channel.socket
 
 
@@ -114,8 +116,8 @@ class PosixClient(Client[PosixSocket]):
     KIND = "posix"
     piece = READ_MAX
 
-    def __init__(self, request: web.Request, channel: Channel) -> None:
-        super().__init__(request, channel)
+    def __init__(self, request: web.Request, channel: Channel, tenant: Tenant) -> None:
+        super().__init__(request, channel, tenant)
         self._limits = request.app[CONFIG].limits
         self._newest = 0
         self._calls: set[asyncio.Task[None]] = set()
@@ -166,9 +168,11 @@ class PosixClient(Client[PosixSocket]):
         except CallError as error:
             self._reply(number, function, -1, ERRNO[error.errno])
         except DialError as error:
-            log.info("%s: %s", self.name, error)
+            self.failed(EVENTS.get(function, "call"), error)
             self._reply(number, function, -1, ERRNO.get(error.code, ERRNO["EIO"]))
         except OSError as error:
+            if isinstance(error, ForbiddenError):
+                self.refused(EVENTS.get(function, "call"), error.rule, message=error.message)
             self._reply(number, function, -1, errno_of(error.errno))
         except Exception:
             log.exception("%s: call %d of function %d failed", self.name, number, function)
@@ -188,6 +192,8 @@ class PosixClient(Client[PosixSocket]):
         """Wait until an answer may be made that is large."""
         while self.room <= 0 and not self._stopping:
             self._room_made.clear()
+            if self.receiving is not None:
+                self.receiving.wait(self._room_made.set)
             await self._room_made.wait()
 
     def _sent(self, about: int, size: int) -> None:
@@ -229,7 +235,7 @@ class PosixClient(Client[PosixSocket]):
 
     def _check_number(self) -> None:
         if refusal := self.refusal:
-            raise DialError(*refusal)
+            raise refusal
 
     async def _socket(self, call: Socket) -> Result:
         kind = _kind(call)
@@ -280,18 +286,23 @@ class PosixClient(Client[PosixSocket]):
         else:
             bind(found.host, self.policy, "", 0, to_listen=True)
         found.host.listen(max(0, min(call.how, socket.SOMAXCONN)))
-        log.info("%s: listening on %s port %d", self.name, *found.host.getsockname()[:2])
+        host, port = found.host.getsockname()[:2]
+        where = found.stands(authority(host, port), "listener")
+        self.decided("listen", "allowed", protocol="tcp", address=where)
         return 0, b""
 
     async def _accept(self, call: Accept) -> Result:
         self._check_number()
-        host, name = await self._find(call.fd).accept()
+        listener = self._find(call.fd)
+        host, name = await listener.accept()
         try:
             self._check_number()  # others may have been made in the meantime
         except DialError:
             host.close()
             raise
         made = self._keep(host)
+        peer = made.stands(authority(str(name[0]), name[1]))
+        self.decided("accept", "allowed", protocol="tcp", target=peer, address=listener.where)
         return made.id, with_address(_address(name), call.room) if call.room else bytes(4)
 
     async def _connect(self, call: ToAddress) -> Result:
@@ -300,16 +311,15 @@ class PosixClient(Client[PosixSocket]):
             raise host_error(errno.EAFNOSUPPORT)
         transport: Transport = "tcp" if found.stream else "udp"
         name = self._allowed(transport, address)
-        log.info("%s: connects to %s port %d", self.name, address.host, address.port)
         if found.peers:
             found.peers.connect(address.host, address.port, name)
             return 0, b""
-        delay = self.connects.delay(time.monotonic())
         longest = min(found.send_timeout or self.connect_timeout, self.connect_timeout)
-        if delay >= longest:
-            raise host_error(errno.ETIMEDOUT)
-        await asyncio.sleep(delay)
-        await found.connect((address.host, address.port), longest - delay)
+        left = await self.turn(self.connects.delay(time.monotonic()), longest)
+        await found.connect((address.host, address.port), left)
+        found.stands(authority(name, address.port))
+        where = authority(address.host, address.port)
+        self.decided("connect", "allowed", protocol="tcp", target=found.where, address=where)
         return 0, b""
 
     def _allowed(self, transport: Transport, address: SockAddr) -> str:
@@ -323,7 +333,7 @@ class PosixClient(Client[PosixSocket]):
                 decision: Decision = self.policy.decide(transport, name, address.host, address.port)
                 if decision.allowed:
                     return name
-        raise DialError("EACCES", decision.reason)
+        raise DialError("EACCES", decision.reason, decision.rule)
 
     async def _getsockname(self, call: Name) -> Result:
         return 0, with_address(_address(self._find(call.fd).host.getsockname()), call.room)
@@ -380,7 +390,7 @@ class PosixClient(Client[PosixSocket]):
             found = self._find_bindable(call.fd)
             decision = self.policy.decide("udp", group, group, found.host.getsockname()[1])
             if not decision.allowed:
-                raise DialError("EACCES", decision.reason)
+                raise DialError("EACCES", decision.reason, decision.rule)
         posix_options.set_option(found.host, call.level, call.name, call.value)
         return 0, b""
 
@@ -394,7 +404,8 @@ class PosixClient(Client[PosixSocket]):
         try:
             canonical, infos = await self._look_up(call)
         except DialError as error:
-            log.info("%s: %s", self.name, error)
+            if error.rule:
+                self.failed("resolve", error, target=call.node)
             return EAI.get(error.code, EAI["EAI_FAIL"]), b""
         finally:
             self._lookups -= 1

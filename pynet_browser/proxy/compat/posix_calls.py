@@ -17,6 +17,7 @@ from typing import TypeAlias
 __all__ = [
     "ANSWER",
     "CALL",
+    "EVENTS",
     "INET",
     "INET6",
     "Accept",
@@ -102,6 +103,17 @@ class Function(IntEnum):
     SETSOCKOPT = 17
     GETADDRINFO = 18
     GETNAMEINFO = 19
+
+
+EVENTS: dict[int, str] = {
+    Function.CONNECT: "connect",
+    Function.SENDTO: "connect",
+    Function.BIND: "listen",
+    Function.LISTEN: "listen",
+    Function.SOCKET: "open",
+    Function.ACCEPT: "accept",
+}
+"""What calls are called in the log."""
 
 
 SHORTEST = {

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pynet_browser.proxy.endpoint import host_error, watching_loop, wire_address
+from pynet_browser.proxy.endpoint import Traffic, host_error, watching_loop, wire_address
 from pynet_browser.proxy.peers import Peer, Peers
 from pynet_browser.proxy.udp import DATAGRAM_MAX
 
@@ -39,6 +39,7 @@ class PosixSocket:
         shut: it was shut down both ways, which also wakes those who wait to receive.
         sending: held by the call that sends now, so that what two threads send does not mix.
         peers: of a UDP socket: whom it may send to and hear.
+        kind, traffic, where, since, ended: see ``Endpoint``.
     """
 
     def __init__(self, client: PosixClient, fd: int, host: socket.socket) -> None:
@@ -57,6 +58,25 @@ class PosixSocket:
         self._writers: set[asyncio.Future[None]] = set()
         self._connected = False
         self._closed = False
+        self.kind = "tcp" if self.stream else "udp"
+        self.traffic = Traffic()
+        self.where = ""
+        self.since = None if self.stream else time.monotonic()
+        self.ended = ""
+
+    def stands(self, where: str, kind: str = "") -> str:
+        """It can be used from now on."""
+        self.kind = kind or self.kind
+        self.where = where
+        self.since = time.monotonic()
+        return where
+
+    @property
+    def state(self) -> str:
+        """What it is doing."""
+        if self.kind == "listener":
+            return "listening"
+        return "connected" if self.since is not None else "idle"
 
     # ── What its owner asks ────────────────────────────────────────────────────────────────────────
 
@@ -161,7 +181,14 @@ class PosixSocket:
         scratch = self._client.scratch
 
         def receive() -> memoryview:
-            return scratch[: self.host.recv_into(scratch[:size], 0, _host_flags(flags)) if size else 0]
+            brake = self._client.receiving
+            most = size if brake is None or not size else max(1, brake.within(size))
+            came = self.host.recv_into(scratch[:most], 0, _host_flags(flags)) if size else 0
+            if not flags & PEEK:
+                self.traffic.received += came
+                if brake is not None:
+                    brake.spend(came)
+            return scratch[:came]
 
         return await self._until_read(receive, deadline)
 
@@ -195,6 +222,10 @@ class PosixSocket:
         while True:
             data, source = await self._until_read(receive, deadline)
             if source and (peek or self._client.heard_datagrams.allows(time.monotonic())):
+                if not peek:
+                    self.traffic.received += len(data)
+                    if self._client.receiving is not None:
+                        self._client.receiving.spend(len(data))
                 return data[:size], source.name
 
     async def accept(self) -> tuple[socket.socket, tuple[Any, ...]]:
@@ -233,7 +264,9 @@ class PosixSocket:
         async with self.sending:
             while not self._closed:
                 try:
-                    sent += self.host.send(data[sent:], _host_flags(flags & OOB))
+                    size = await self._send_some(data[sent:], _host_flags(flags & OOB), deadline)
+                    sent += size
+                    self.traffic.sent += size
                     if sent == len(data) or deadline == 0:
                         return sent
                     await self.writable(deadline)
@@ -248,6 +281,16 @@ class PosixSocket:
                     raise
         raise host_error(errno.EBADF)
 
+    async def _send_some(self, data: memoryview, flags: int, deadline: float | None) -> int:
+        brake = self._client.sending
+        if brake is None:
+            return self.host.send(data, flags)
+        if deadline == 0 and not brake.within(1):
+            raise BlockingIOError
+        size = self.host.send(data[: await brake.pause(len(data))], flags)
+        brake.spend(size)
+        return size
+
     def send_datagram(self, data: memoryview, peer: Peer | None) -> int:
         """Send a datagram; one that is too much is dropped, as on its way.
 
@@ -259,13 +302,20 @@ class PosixSocket:
             raise host_error(errno.EDESTADDRREQ)
         if len(data) > DATAGRAM_MAX:
             raise host_error(errno.EMSGSIZE)
-        if self._client.sent_datagrams.allows(time.monotonic()):
+        brake = self._client.sending
+        too_much = brake is not None and not brake.within(1)
+        if not too_much and self._client.sent_datagrams.allows(time.monotonic()):
+            if brake is not None:
+                brake.spend(len(data))
             with contextlib.suppress(BlockingIOError):
                 if peer is self.peers.associate:
                     self.host.send(data)
                 else:
                     self.host.sendto(data, peer.name)
+            self.traffic.sent += len(data)
             self.peers.sent()
+        else:
+            self.traffic.dropped += 1
         return len(data)
 
     def destination(self, host: str, port: int) -> Peer:

@@ -16,7 +16,6 @@ from pynet_browser.fields import Address
 from pynet_browser.frames import (
     Associate,
     Associated,
-    Close,
     Connect,
     Connected,
     Data,
@@ -30,10 +29,11 @@ from pynet_browser.frames import (
 )
 from pynet_browser.proxy.compat.channel import Channel
 from pynet_browser.proxy.compat.client import Client
-from pynet_browser.proxy.endpoint import Endpoint, reason
-from pynet_browser.proxy.policy import Protocol
+from pynet_browser.proxy.endpoint import Endpoint, authority, reason
+from pynet_browser.proxy.policy import ForbiddenError, Protocol
 from pynet_browser.proxy.resolver import DialError
-from pynet_browser.proxy.tcp import HostSocket
+from pynet_browser.proxy.tcp import LINGER, HostSocket
+from pynet_browser.proxy.tenants import Tenant
 from pynet_browser.proxy.udp import DatagramSocket
 from pynet_browser.window import WINDOW_INITIAL, Budget, busy_within
 
@@ -109,6 +109,7 @@ class ConnectionStream(Stream):
         self._stands = False
         self._closing = False
         self._feeding = False
+        self._lingering: asyncio.TimerHandle | None = None
         client.keep(self._socket)
 
     def open(self, host: str, port: int) -> None:
@@ -119,6 +120,10 @@ class ConnectionStream(Stream):
 
     def offer(self, message: bytes | memoryview) -> None:
         """The client has sent a message."""
+        if not self.waiting and 0 < len(message) <= self._credit:  # it need not wait here, nor be counted
+            self._credit -= len(message)
+            self._socket.receive(Data(self.id, message))
+            return
         self.waiting.append(memoryview(message))
         self.size += len(message)
         self._client.hold(len(message))
@@ -152,16 +157,27 @@ class ConnectionStream(Stream):
             self._socket.receive(Data(self.id, piece))
         self._feeding = False
         self._client.released(released)
-        if len(self.waiting) < before:
+        if self._closing:  # the client may call another stream by its number now
+            self._close_when_fed()
+        elif len(self.waiting) < before:
             self._client.moved(self)
-        if self._closing and self._stands and not self.waiting:
-            self._closing = False
-            self._socket.receive(Close(self.id))
 
     def close(self) -> None:
-        """The client lets go; what it sent still goes out."""
+        """The client lets go; what it sent still goes out, in so much time as a closed socket has for it."""
         self._closing = True
+        self._lingering = asyncio.get_running_loop().call_later(LINGER, self.abort)
         self._feed()
+
+    def _close_when_fed(self) -> None:
+        if self._stands and not self.waiting and self._lingering:
+            self._drop()
+            self._socket.close_when_made()
+
+    def _drop(self) -> None:
+        if self._lingering:
+            self._lingering.cancel()
+            self._lingering = None
+        super()._drop()
 
 
 class DatagramStream(Stream):
@@ -181,14 +197,17 @@ class DatagramStream(Stream):
         try:
             address = await self._client.resolver.destination("udp", host, port)
             if refusal := self._client.refusal:
-                raise DialError(*refusal)
+                raise refusal
             socket = DatagramSocket(self._client, Open(self.id, 1, 6 if ":" in address else 4))
             self._client.keep(socket)
             answer = socket.answer(Associate(self.id, self.id, port, host), address)
         except DialError as error:
+            self._client.failed("connect", error, protocol="udp", target=authority(host, port))
             self._client.send(Reset(self.id, error.code, error.message))
             return
         except OSError as error:
+            if isinstance(error, ForbiddenError):
+                self._client.refused("connect", error.rule, protocol="udp", target=authority(host, port))
             self._client.send(Reset(self.id, *reason(error)))
             return
         assert isinstance(answer, Associated)
@@ -239,12 +258,13 @@ class StreamClient(Client[Endpoint]):
         streams: those that have not ended, by the ids of their sockets.
     """
 
-    def __init__(self, request: web.Request, channel: Channel) -> None:
-        super().__init__(request, channel)
+    def __init__(self, request: web.Request, channel: Channel, tenant: Tenant) -> None:
+        super().__init__(request, channel, tenant)
         self.budget = Budget(0)
         self.busy = busy_within(0)
         self.peer_window = DOWN_WINDOW
         self.streams: dict[int, Stream] = {}
+        self._leaving: dict[int, Stream] = {}  # of which the client hears nothing more
         self._newest = 0
 
     def open(self, protocol: Protocol, host: str, port: int, number: int = 0) -> Stream:
@@ -253,10 +273,12 @@ class StreamClient(Client[Endpoint]):
         Raises:
             DialError: ``EMFILE`` or ``ENFILE``: there are too many.
         """
-        if refusal := self.refusal:
-            raise DialError(*refusal)
-        if len(self.streams) >= self._sessions.config.limits.sockets_per_session:
-            raise DialError("EMFILE", self._too_many(len(self.streams), "sockets_per_session"))
+        refusal = self.refusal
+        if refusal is None and len(self.streams) >= self._sessions.config.limits.sockets_per_session:
+            refusal = self._too_many("EMFILE", len(self.streams), "sockets_per_session")
+        if refusal:
+            self.failed("connect", refusal, protocol=protocol, target=authority(host, port))
+            raise refusal
         self._newest += 1
         kind = ConnectionStream if protocol == "tcp" else DatagramStream
         stream = self.streams[self._newest] = kind(self, self._newest, number)
@@ -267,6 +289,8 @@ class StreamClient(Client[Endpoint]):
         """Let go of a stream; what the client sent still goes out."""
         self.streams.pop(stream.id, None)
         stream.close()
+        if self.socket(stream.id):
+            self._leaving[stream.id] = stream
 
     def abort(self, stream: Stream) -> None:
         """Let go of a stream at once."""
@@ -279,9 +303,14 @@ class StreamClient(Client[Endpoint]):
             self.close(stream)
 
     def _abort_all(self) -> None:
-        for stream in list(self.streams.values()):
+        for stream in (*self.streams.values(), *self._leaving.values()):
             self.abort(stream)
         super()._abort_all()
+
+    def forget(self, socket: Endpoint) -> None:
+        """A socket is closed."""
+        super().forget(socket)
+        self._leaving.pop(socket.id, None)
 
     # ── What becomes of streams ────────────────────────────────────────────────────────────────────
 
@@ -303,10 +332,14 @@ class StreamClient(Client[Endpoint]):
 
     # ── What sockets say ───────────────────────────────────────────────────────────────────────────
 
+    def datagram_channel(self, _size: int) -> None:
+        """Clients of this kind have nothing beside their WebSocket."""
+
     def send(self, frame: Frame) -> None:
         """Say what a socket says."""
         stream = self.streams.get(frame.socket)
         if stream is None:  # it was let go of
+            self._send_leaving(frame)
             return
         match frame:
             case Connected() | Associated():
@@ -326,10 +359,22 @@ class StreamClient(Client[Endpoint]):
             case _:
                 pass  # about single datagrams, of which these protocols say nothing
 
+    def _send_leaving(self, frame: Frame) -> None:
+        """What the socket says of a stream that the client has let go of: it may take the rest now."""
+        match self._leaving.get(frame.socket), frame:
+            case Stream() as stream, Connected():
+                stream.stands()
+            case Stream() as stream, Window(credit=credit):
+                stream.granted(credit)
+            case Stream() as stream, Reset():
+                stream.fail()
+
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""
         if stream := self.streams.get(socket):
             self.channel.push(self.pack(stream, data), socket, len(data))
+            if self.receiving is not None:
+                self.receiving.spend(len(data))
             self._account()
 
     def _sent(self, about: int, size: int) -> None:

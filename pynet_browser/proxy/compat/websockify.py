@@ -25,6 +25,7 @@ from pynet_browser.proxy.compat.client import (
 from pynet_browser.proxy.compat.streams import Stream, StreamClient
 from pynet_browser.proxy.compat.targets import Target, TargetError, parse_targets, target_of
 from pynet_browser.proxy.resolver import DialError
+from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["add_routes", "is_port_message"]
 
@@ -57,14 +58,14 @@ def add_routes(app: web.Application) -> None:
 async def _to_named(request: web.Request) -> web.StreamResponse:
     """To a target of the file. ``?token=`` names it, so that the proxy's own token comes otherwise."""
     offers = admission.offers_of(request.headers.getall("Sec-WebSocket-Protocol", ()))
-    admission.check(request, admission.given_token(request, offers, query=False))
+    tenant = admission.check(request, admission.given_token(request, offers, query=False))
     name = request.query.get("token", "")
     target = _targets(request.app[CONFIG].websockify_targets).get(name)
     if target is None:
         raise web.HTTPNotFound(
             text="there is no target of this name; --websockify-targets names a file of them"
         )
-    return await _serve(request, offers, target)
+    return await _serve(request, offers, target, tenant)
 
 
 async def _to_host(request: web.Request) -> web.StreamResponse:
@@ -77,13 +78,13 @@ async def _to_datagram_host(request: web.Request) -> web.StreamResponse:
 
 async def _to_given(request: web.Request, protocol: str) -> web.StreamResponse:
     offers = admission.offers_of(request.headers.getall("Sec-WebSocket-Protocol", ()))
-    admission.check(request, admission.given_token(request, offers))
+    tenant = admission.check(request, admission.given_token(request, offers))
     host, port = request.match_info["host"], request.match_info["port"]
     try:
         target = target_of(f"{protocol}:{host}:{port}")
     except TargetError as error:
         raise web.HTTPBadRequest(text=str(error)) from error
-    return await _serve(request, offers, target)
+    return await _serve(request, offers, target, tenant)
 
 
 def _targets(file: Path | None) -> dict[str, Target]:
@@ -97,11 +98,15 @@ def _targets(file: Path | None) -> dict[str, Target]:
         return {}
 
 
-async def _serve(request: web.Request, offers: admission.Offers, target: Target) -> web.StreamResponse:
+async def _serve(
+    request: web.Request, offers: admission.Offers, target: Target, tenant: Tenant
+) -> web.StreamResponse:
     if offers.protocols == ("base64",):
         raise web.HTTPBadRequest(text="base64 is no longer spoken; offer the subprotocol binary, or none")
-    channel = await Channel.accept(request, offers.choose("binary"), request.app[CONFIG].limits.message_bytes)
-    await WebsockifyClient(request, channel, target).run()
+    channel = await Channel.accept(
+        request, "websockify", offers.choose("binary"), request.app[CONFIG].limits.message_bytes
+    )
+    await WebsockifyClient(request, channel, tenant, target).run()
     return channel.socket
 
 
@@ -110,8 +115,8 @@ class WebsockifyClient(StreamClient):
 
     KIND = "websockify"
 
-    def __init__(self, request: web.Request, channel: Channel, target: Target) -> None:
-        super().__init__(request, channel)
+    def __init__(self, request: web.Request, channel: Channel, tenant: Tenant, target: Target) -> None:
+        super().__init__(request, channel, tenant)
         self._target = target
 
     async def read(self) -> None:

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from pynet_browser.errors import ProtocolError
-from pynet_browser.proxy import guard
 from pynet_browser.proxy.app import CONFIG
 from pynet_browser.proxy.compat import admission
 from pynet_browser.proxy.compat.channel import Channel
@@ -35,9 +34,10 @@ from pynet_browser.proxy.compat.wisp_packets import (
     decode,
     encode,
 )
+from pynet_browser.proxy.door import GreetingError
 from pynet_browser.proxy.policy import Protocol
 from pynet_browser.proxy.resolver import DialError
-from pynet_browser.proxy.sessions import GreetingError
+from pynet_browser.proxy.tenants import Tenant
 
 __all__ = ["PACKETS", "STALLED", "add_routes"]
 
@@ -79,14 +79,11 @@ async def _handle(request: web.Request) -> web.StreamResponse:
     offers = admission.offers_of(request.headers.getall("Sec-WebSocket-Protocol", ()))
     token = admission.given_token(request, offers)
     version = 2 if offers.protocols else 1
-    by_password = token is None and version == 2 and request.app[CONFIG].token is not None  # noqa: PLR2004
-    if by_password:
-        admission.check_origin(request)
-    else:
-        admission.check(request, token)
+    by_password = token is None and version == 2 and request.app[CONFIG].wants_token  # noqa: PLR2004
+    tenant = admission.check_origin(request) if by_password else admission.check(request, token)
     limit = request.app[CONFIG].limits.message_bytes
-    channel = await Channel.accept(request, offers.choose(), limit + HEADER.size)
-    await WispClient(request, channel, version, by_password=by_password).run()
+    channel = await Channel.accept(request, "wisp", offers.choose(), limit + HEADER.size)
+    await WispClient(request, channel, tenant, version, by_password=by_password).run()
     return channel.socket
 
 
@@ -99,8 +96,10 @@ class WispClient(StreamClient):
 
     KIND = "wisp"
 
-    def __init__(self, request: web.Request, channel: Channel, version: int, *, by_password: bool) -> None:
-        super().__init__(request, channel)
+    def __init__(
+        self, request: web.Request, channel: Channel, tenant: Tenant, version: int, *, by_password: bool
+    ) -> None:
+        super().__init__(request, channel, tenant)
         self._config = request.app[CONFIG]
         self._version = version
         self._by_password = by_password
@@ -147,7 +146,7 @@ class WispClient(StreamClient):
             offered.insert(1, (Extension.PASSWORD, b"\x01"))
         self._push(Info(*VERSION, tuple(offered)))
         try:
-            with self._sessions.unauthenticated():
+            with self._sessions.unauthenticated(self.visitor):
                 async with asyncio.timeout(self._config.auth_timeout):
                     message = await self.channel.receive()
         except GreetingError as error:
@@ -171,9 +170,12 @@ class WispClient(StreamClient):
         if given is None:
             self._push(Close(0, Reason.CREDENTIALS_MISSING))
             raise ClientError(POLICY_VIOLATION, "the proxy wants its token: as a password, or in the address")
-        if refusal := guard.check_token(given.password, self._config):
-            self._push(Close(0, Reason.WRONG_PASSWORD))
-            raise ClientError(POLICY_VIOLATION, refusal.message)
+        try:
+            self.become(self._sessions.door.admit(given.password, self.visitor))
+        except GreetingError as error:
+            busy = error.code == "busy"
+            self._push(Close(0, Reason.THROTTLED if busy else Reason.WRONG_PASSWORD))
+            raise ClientError(TRY_AGAIN_LATER if busy else POLICY_VIOLATION, error.message) from error
 
     # ── What the client says ───────────────────────────────────────────────────────────────────────
 

@@ -170,11 +170,11 @@ def decode(message: bytes) -> Packet:
     body = memoryview(message)[HEADER.size :]
     try:
         match type_:
+            case Type.DATA:  # first, since nearly all packets are
+                return Data(stream, body)
             case Type.CONNECT:
                 kind, port = _CONNECT.unpack_from(body)
                 return Connect(stream, kind, port, str(body[_CONNECT.size :], "utf-8"))
-            case Type.DATA:
-                return Data(stream, body)
             case Type.CONTINUE:
                 return Continue(stream, *_CREDIT.unpack(body))
             case Type.CLOSE:

@@ -143,6 +143,13 @@ async def test_the_log_has_neither_tokens_nor_keys(behind):
     assert "a-key" not in nginx.log()
 
 
+async def test_what_programs_on_the_proxy_s_machine_may_read_is_not_for_everybody():
+    async with two_behind(metrics="loopback") as (nginx, one, _), aiohttp.ClientSession() as client:
+        for port, status in ((one.address[1], 200), (nginx.port, 403)):
+            async with client.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                assert answer.status == status
+
+
 # ── TLS in front ──────────────────────────────────────────────────────────────────────────────────────────
 
 

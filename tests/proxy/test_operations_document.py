@@ -12,14 +12,18 @@ import sys
 import tomllib
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from pynet_browser.proxy import addresses
 from pynet_browser.proxy.cli import _parser
 from pynet_browser.proxy.config import Config
+from pynet_browser.proxy.policy import Policy
 from tests.machine import find_haproxy
 from tests.proxy.client import Page
 from tests.proxy.process import ENVIRONMENT, ROOT
-from tests.proxy.running import until
+from tests.proxy.running import TOKEN, running_proxy, until
+from tests.servers import HAProxy
 from tests.servers.process import free_port
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -64,6 +68,20 @@ async def test_the_example_runs_as_it_stands(tmp_path: Path):
     assert b"GET /healthz 200" in output
 
 
+@pytest.mark.skipif(find_haproxy() is None, reason="HAProxy is not installed")
+async def test_what_programs_on_the_proxy_s_machine_may_read_is_not_for_everybody():
+    async with running_proxy(metrics="loopback") as proxy, aiohttp.ClientSession() as client:
+        with HAProxy(proxy.address, proxy.address) as haproxy:
+            for port, status in ((proxy.address[1], 200), (haproxy.port, 403)):
+                async with client.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                    assert answer.status == status
+            async with client.ws_connect(f"http://127.0.0.1:{haproxy.port}/wisp/{TOKEN}/?token={TOKEN}"):
+                pass
+            await until(lambda: "GET /wisp/… 101" in haproxy.log())
+            assert TOKEN.split()[0] + "%20" not in haproxy.log()
+            assert TOKEN not in haproxy.log()
+
+
 def test_the_options_of_the_deployment_are_the_proxy_s():
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     deployment, *_ = yaml.safe_load_all(blocks("yaml")[0])
@@ -95,6 +113,25 @@ def test_the_configuration_is_one(tmp_path: Path):
     [timeout] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert config.drain < int(timeout)
     assert tomllib.loads(text)["limits"]["sessions"] == config.limits.sessions
+    # It is for loopback, where nothing is refused unless the configuration says so.
+    assert not config.public
+    policy = Policy(config.allow, config.deny, public=config.public)
+    kinds = {
+        "private",
+        "loopback",
+        "link-local",
+        "site-local",
+        "carrier-grade NAT",
+        "multicast",
+        "unspecified",
+    }
+    networks = [network for network, kind in addresses.SPECIAL.items() if kind in kinds]
+    assert len(networks) >= len(kinds)
+    for address in (each for network in networks for each in (network[0], network[-1])):
+        assert not policy.decide("tcp", str(address), address, 80).allowed
+    assert policy.decide("tcp", "9.9.9.9", "9.9.9.9", 443).allowed
+    assert policy.decide("tcp", "2620:fe::fe", "2620:fe::fe", 443).allowed
+    assert not policy.decide("tcp", "9.9.9.9", "9.9.9.9", 25).allowed
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")

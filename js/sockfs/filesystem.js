@@ -24,6 +24,7 @@ import { NameTable } from "../names.js";
 import { Socket } from "../socket.js";
 import { afterTurn } from "../turn.js";
 import { OpenSocket } from "./opensocket.js";
+import { Parking } from "./parking.js";
 import { Polling } from "./polling.js";
 import { interrupted, whenInterrupted } from "./signals.js";
 
@@ -105,6 +106,7 @@ export class SocketFileSystem {
     this.#onBlocked = onBlocked;
     this.#blocking = new Blocking(uplink, () => this.interrupted);
     this.local = new LocalNetwork({ now: () => performance.now(), paths: this.#paths() });
+    this.parking = new Parking(module);
     this.#polling = new Polling(this);
     this.streamOps = this.#makeStreamOps();
   }

@@ -304,7 +304,7 @@ class SocketOperations {
     const { sock } = this;
     const undecided = sock.socket instanceof DatagramSocket || sock.socket.state === "idle";
     if (!sock.blocking || !undecided || !sock.system.suspends) return undefined;
-    return async (/** @type {any} */ _sock, /** @type {string} */ host, /** @type {number} */ port) => {
+    const connect = async (/** @type {string} */ host, /** @type {number} */ port) => {
       const call = () => new Promise((resolve) => sock.connect(host, port, resolve));
       let error = await call();
       if (!error && sock.pending) {
@@ -315,14 +315,22 @@ class SocketOperations {
       }
       return error ? -sock.system.numberOf(error.code) : 0;
     };
+    return (/** @type {any} */ _sock, /** @type {string} */ host, /** @type {number} */ port) =>
+      sock.system.parking.park(connect(host, port));
   }
 
   get recvmsgAsync() {
-    return this.sock.waits(READABLE) ? () => this.sock.untilReady(READABLE) : undefined;
+    return this.#suspending(READABLE);
   }
 
   get sendmsgAsync() {
-    return this.sock.waits(WRITABLE) ? () => this.sock.untilReady(WRITABLE) : undefined;
+    return this.#suspending(WRITABLE);
+  }
+
+  /** @param {number} events */
+  #suspending(events) {
+    const { sock } = this;
+    return sock.waits(events) ? () => sock.system.parking.park(sock.untilReady(events)) : undefined;
   }
 
   /** @param {any} _sock @param {number} how */

@@ -64,7 +64,7 @@ export class Polling {
       // Who does not wait gets what there is now: behind an EINTR there would be no second look.
       const due = !(ready && timeout === 0) && performance.now() - this.#lastTurn > TURN;
       if (due && !system.undisturbed && (ready || timeout === 0)) {
-        if (system.suspends) return this.#turn();
+        if (system.suspends) return system.parking.park(this.#turn());
         this.#lastTurn = performance.now();
         system.look();
         return null;
@@ -85,7 +85,7 @@ export class Polling {
   #wait(wanted, timeout) {
     const { suspends } = this.system;
     for (const { sock } of wanted) sock?.follow(suspends);
-    if (suspends) return this.#anyReady(wanted, timeout);
+    if (suspends) return this.system.parking.park(this.#anyReady(wanted, timeout));
     if (wanted.length || timeout > 0) this.#block(wanted, timeout);
     return null;
   }

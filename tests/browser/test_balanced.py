@@ -134,10 +134,14 @@ kept.recv(5, socket.MSG_WAITALL).decode()
 """
 
 AGAIN = """
+import asyncio, socket, pynet_browser
+async with asyncio.timeout(15):
+    while not pynet_browser.status().reconnects:
+        await asyncio.sleep(0.02)
 kept.sendall(b"again")
 answer = kept.recv(5, socket.MSG_WAITALL).decode()
 kept.close()
-answer, pynet_browser.status().reconnects
+answer
 """
 
 
@@ -151,9 +155,10 @@ def test_a_browser_s_carriers_are_at_one_proxy_also_after_a_cut(page, proxies, b
     sessions = [
         line.split(":")[0] for line in balancer.tell("show sess").splitlines() if "be=proxies" in line
     ]
+    assert sessions
     for session in sessions:
         balancer.tell(f"shutdown session {session}")
-    assert page.run("import socket, pynet_browser\n" + AGAIN)[0] == "again"
+    assert page.run(AGAIN) == "again"
     assert balancer.placed()[key] == name
     log = balancer.log()
     assert "GET /pynet " in log

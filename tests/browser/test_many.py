@@ -155,3 +155,47 @@ def test_five_hundred_sockets_of_every_kind_are_told_apart(anywhere):
     with Echo() as echo:
         result = anywhere.run(MIXED, echo=echo.address, timeout=90)
     assert result == [500, [], [0, 0, 0], True]
+
+
+def test_garbage_is_collected_while_calls_wait_at_every_depth(python):
+    """Each level has a frame on the C stack, where others write while it is suspended."""
+    source = """
+import asyncio, gc, socket
+
+def nested(depth, then):
+    if depth == 0:
+        return then()
+    class Through:
+        def __getattr__(self, name):
+            return nested(depth - 1, then)
+    return getattr(Through(), "x")
+
+class Ring:
+    def __init__(self):
+        self.me = self
+
+async def waiting(depth, turns):
+    left, right = socket.socketpair()
+    async def answer():
+        for _ in range(turns):
+            rings = [Ring() for _ in range(50)]
+            await asyncio.sleep(0.002)
+        right.send(b"x")
+    task = asyncio.create_task(answer())
+    await asyncio.sleep(0)
+    got = nested(depth, lambda: left.recv(1))
+    nested(45 - depth, lambda: [Ring() for _ in range(200)])
+    await task
+    left.close()
+    right.close()
+    return got
+
+thresholds = gc.get_threshold()
+gc.set_threshold(20)
+try:
+    got = await asyncio.gather(*(waiting(1 + n * 7 % 40, 1 + n * 11 % 23) for n in range(60)))
+finally:
+    gc.set_threshold(*thresholds)
+got.count(b"x")
+"""
+    assert python.run(source) == 60

@@ -35,6 +35,10 @@ class HAProxy(ServerProcess):
         program = required(find_haproxy, "haproxy")
         return ["env", *variables, program, "-db", "-f", str(ROOT / "docs" / "haproxy.cfg")]
 
+    def answers(self) -> bool:
+        # It renames the socket for commands into place after its port is open.
+        return self.admin.exists() and super().answers()
+
     def tell(self, command: str) -> str:
         """What it answers to a command."""
         with socket.socket(socket.AF_UNIX) as admin:

@@ -5,7 +5,7 @@ A server is stopped through the handle of its own process, never by name, so tha
 other purposes are safe.
 """
 
-from tests.servers.balancers import HAProxy
+from tests.servers.balancers import HAProxy, Nginx
 from tests.servers.databases import MariaDbServer, PostgresServer, RedisServer
 from tests.servers.files import FtpServer
 from tests.servers.messages import MqttServer, SmtpServer, SyslogServer
@@ -21,6 +21,7 @@ __all__ = [
     "HAProxy",
     "MariaDbServer",
     "MqttServer",
+    "Nginx",
     "PostgresServer",
     "ProxyProcess",
     "RedisServer",

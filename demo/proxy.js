@@ -79,7 +79,7 @@ export async function findWheel(address) {
   // A page may not read why its request failed, so we ask where it may.
   if (!response) throw new PlainError(await reasonOfRefusal(address));
   if (!response.ok) throw new PlainError(sentence(`${address.title} offers no wheel: ${await response.text()}`));
-  return (await response.json()).url;
+  return new URL((await response.json()).url, response.url).href;
 }
 
 /**

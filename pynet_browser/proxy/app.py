@@ -278,7 +278,8 @@ async def _latest_wheel(request: web.Request) -> web.Response:
     wheel = request.app[ASSETS].wheel()
     if wheel is None:
         raise web.HTTPNotFound(text="there is no wheel yet; `make wheel` builds it")
-    return web.json_response({"name": wheel.name, "url": f"{own_origin(request)}/dist/{wheel.name}"})
+    # Relative to this address: behind TLS of another's only the page knows its scheme.
+    return web.json_response({"name": wheel.name, "url": wheel.name})
 
 
 async def _wheel(request: web.Request) -> web.Response:

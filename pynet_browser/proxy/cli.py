@@ -135,6 +135,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(parser, "--deny", "RULE", "deny", "what pages may not connect to")
     _add_list(parser, "--listen", "RULE", "listen", "where pages may listen (default: nowhere)")
     parser.add_argument(
+        "--behind-balancer",
+        action="store_const",
+        const=True,
+        help="other machines reach it through what is in front: the rules hold as if it listened there",
+    )
+    parser.add_argument(
         "--tls-proxy",
         action="store_const",
         const=True,

@@ -139,6 +139,8 @@ class Config:
         wisp: whether to serve clients of Wisp.
         posix: whether to serve programs with Emscripten's POSIX sockets.
         signal: whether to serve rooms in which pages meet for WebRTC.
+        behind_balancer: whether other machines reach the proxy through something in front of it, so that the
+            rules hold as where it listens for them.
         tls_proxy: whether pages may have TLS end here, where all that it carries can be read.
         metrics: who may read ``/metrics``: nobody, whoever shows ``metrics_token`` or ``token``, programs on
             this machine, or everybody.
@@ -174,6 +176,7 @@ class Config:
     wisp: bool = True
     posix: bool = True
     signal: bool = True
+    behind_balancer: bool = False
     tls_proxy: bool = False
     metrics: MetricsAccess = "token"
     metrics_token: str | None = field(default=None, repr=False)
@@ -210,7 +213,7 @@ class Config:
         if not self.wants_token and self.public:
             raise ConfigError(
                 f"without a token anyone who reaches {self.host} could use this machine's network: "
-                "leave out --no-token, or listen on --host 127.0.0.1"
+                "leave out --no-token, or listen on --host 127.0.0.1 with no balancer in front"
             )
 
     @property
@@ -221,6 +224,8 @@ class Config:
     @property
     def public(self) -> bool:
         """Whether other machines may be able to reach the proxy."""
+        if self.behind_balancer:
+            return True
         address = addresses.literal(self.host)
         if address is None:
             return self.host.lower() != "localhost"
@@ -326,6 +331,7 @@ _READERS: Readers = {
     "wisp": values.flag,
     "posix": values.flag,
     "signal": values.flag,
+    "behind_balancer": values.flag,
     "tls_proxy": values.flag,
     "webrtc": values.flag,
     "webrtc_addresses": values.addresses_of_host,

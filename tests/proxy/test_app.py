@@ -154,9 +154,8 @@ async def test_nothing_else_is_served(serve, path):
 async def test_the_latest_wheel_is_named_and_served(serve):
     client = await serve()
     latest = await (await client.get("/dist/latest")).json()
-    url = f"http://{client.host}:{client.port}/dist/{WHEEL}"
-    assert latest == {"name": WHEEL, "url": url}
-    assert await (await client.session.get(url)).read() == b"the wheel"
+    assert latest == {"name": WHEEL, "url": WHEEL}
+    assert await (await client.get(f"/dist/{latest['url']}")).read() == b"the wheel"
     assert (await client.get("/dist/other-1.0-py3-none-any.whl")).status == 404
 
 

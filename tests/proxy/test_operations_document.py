@@ -113,8 +113,6 @@ def test_the_configuration_is_one(tmp_path: Path):
     [timeout] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert config.drain < int(timeout)
     assert tomllib.loads(text)["limits"]["sessions"] == config.limits.sessions
-    # It is for loopback, where nothing is refused unless the configuration says so.
-    assert not config.public
     policy = Policy(config.allow, config.deny, public=config.public)
     kinds = {
         "private",

@@ -54,6 +54,12 @@ def test_listening_beyond_loopback_is_public(host, public):
     assert Config(host=host).public is public
 
 
+def test_a_proxy_behind_a_balancer_is_public_wherever_it_listens():
+    assert Config(behind_balancer=True).public
+    with pytest.raises(ConfigError, match="no balancer in front"):
+        Config(behind_balancer=True, token=None)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "my-laptop"])
 def test_a_public_proxy_needs_a_token(host):
     with pytest.raises(ConfigError, match="leave out --no-token, or listen on --host 127"):

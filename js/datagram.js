@@ -131,7 +131,8 @@ export class DatagramSocket extends Endpoint {
 
   /** Whether datagrams go by the channel now: nothing that was asked before may be overtaken. */
   get #byChannel() {
-    return this.#routed && !this.settling && !!this.network?.path?.open;
+    const path = this.network?.path;
+    return this.#routed && !this.settling && !!path?.open && !path.kept;
   }
 
   /** Whether that was taken, or dropped, by the channel. @param {Address} address @param {Uint8Array} data */
@@ -222,7 +223,10 @@ export class DatagramSocket extends Endpoint {
 
   close() {
     if (this.state === "closed") return;
-    if (this.id) this.tell({ type: "close" });
+    if (this.id) {
+      this.tell({ type: "close" });
+      this.network?.path?.keepBehind();
+    }
     this.#leave("closed");
   }
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, expect
+
+from tests.servers import ROOT
+
+NOTEBOOKS = ROOT / "demo" / "jupyterlite"
 
 KERNEL = 60_000
 """Milliseconds: the kernel starts on a machine that may have other things to do, and the cell runs."""
@@ -52,7 +57,9 @@ class Notebook(JupyterLite):
     def __init__(self, browser: Browser, site: str, name: str) -> None:
         super().__init__(browser, f"{site}notebooks/?path={name}")
         self.cells = self.page.locator(".jp-Notebook .jp-CodeCell")
-        expect(self.cells.first).to_be_visible(timeout=KERNEL)
+        cells = json.loads((NOTEBOOKS / name).read_text("utf-8"))["cells"]
+        count = sum(cell["cell_type"] == "code" for cell in cells)
+        expect(self.cells).to_have_count(count, timeout=KERNEL)  # they appear one after the other
 
     def write(self, cell: int, source: str) -> None:
         """Puts something else into a code cell."""

@@ -19,7 +19,7 @@ RACES = ("ConnectionRefusedError", "ConnectionResetError")
 """Before Python 3.12 a client's reset ends the suite's server, and its clients leave without reading what
 comes after the handshake: the next one is refused, now and then. Such a test must pass when repeated."""
 
-RUNS = 4
+RUNS = 10
 
 RESETS = {"TestPostHandshakeAuth.test_pha_required_nocert": ("BrokenPipeError", "ConnectionResetError")}
 """What may end these tests too. Their server has refused the client, and may have closed the connection,

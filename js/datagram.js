@@ -131,8 +131,7 @@ export class DatagramSocket extends Endpoint {
 
   /** Whether datagrams go by the channel now: nothing that was asked before may be overtaken. */
   get #byChannel() {
-    const path = this.network?.path;
-    return this.#routed && !this.settling && !!path?.open && !path.kept;
+    return this.#routed && !this.settling && !!this.network?.path?.open;
   }
 
   /** Whether that was taken, or dropped, by the channel. @param {Address} address @param {Uint8Array} data */
@@ -223,10 +222,7 @@ export class DatagramSocket extends Endpoint {
 
   close() {
     if (this.state === "closed") return;
-    if (this.id) {
-      this.tell({ type: "close" });
-      this.network?.path?.keepBehind();
-    }
+    if (this.id) this.tell({ type: "close" });
     this.#leave("closed");
   }
 

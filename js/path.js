@@ -16,9 +16,6 @@ export const PAUSES = [2_000, 10_000, 60_000];
 /** A channel that stood for so long (ms) was a good one, and failures before it do not count. */
 const LASTING = 60_000;
 
-/** How long (ms) datagrams keep to the session after another socket was closed by it: none may reach that any more. */
-const CLOSING = 1000;
-
 /**
  * closed: none is wanted until a datagram socket is used; asking: it is being made; open; resting: it has failed, and
  * is made again later; off: there is none for this session.
@@ -59,7 +56,6 @@ export class Path {
   #retryAt = 0;
   #openUntil = 0;
   #openedAt = 0;
-  #keptUntil = 0;
   #makings;
 
   /** @param {Makings} makings */
@@ -70,16 +66,6 @@ export class Path {
   /** Whether datagrams can go by it. */
   get open() {
     return this.state === "open";
-  }
-
-  /** Whether nothing that the session still carries may be overtaken. */
-  get kept() {
-    return this.#makings.now() < this.#keptUntil;
-  }
-
-  /** The session carries the close of a datagram socket. */
-  keepBehind() {
-    this.#keptUntil = this.#makings.now() + CLOSING;
   }
 
   /** A datagram socket is used: have a channel, if there can be one. */

@@ -157,22 +157,6 @@ suite("a datagram socket", () => {
     assert.deepEqual(line.said().map(({ type }) => type), ["datagram"]);
   });
 
-  test("keeps behind the close of another, which the session carries", () => {
-    const { line, bench, socket } = bound();
-    bench.last.events.opened();
-    socket.follow(line, true);
-    line.questions[0](null, { type: "bound", local: { family: 4, host: "10.0.0.7", port: 5 } });
-    const other = new DatagramSocket();
-    other.write(line, new Uint8Array([1]), HOST);
-    line.said();
-    other.close();
-    socket.write(line, new Uint8Array([2]), HOST);
-    assert.deepEqual(line.said().map(({ type }) => type), ["close", "datagram"]);
-    bench.time += 1000;
-    socket.write(line, new Uint8Array([3]), HOST);
-    assert.equal(bench.last.sent.length, 1);
-  });
-
   test("counts what the channel does not take, and needs no room of the session", () => {
     const { line, bench, socket } = bound();
     bench.last.events.opened();

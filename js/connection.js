@@ -17,7 +17,7 @@ import { Path } from "./path.js";
 import { openChannel, whyNoPeerConnection } from "./peer-connection.js";
 import { Session } from "./session.js";
 import { Stretch } from "./stretch.js";
-import { notMeanwhile } from "./turn.js";
+import { afterTurn, notMeanwhile } from "./turn.js";
 import { encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /** How long (ms) a new session may take to be welcomed, attempts together. */
@@ -115,7 +115,7 @@ export class Connection {
       now,
       failed: (reason) => {
         session.channelLost();
-        failed(reason);
+        afterTurn(() => failed(reason)); // it calls Python, and this may be within a system call
       },
       connect: (events) => openChannel(ask, events),
       obstacle: () =>

@@ -111,8 +111,10 @@ def test_a_worker_goes_by_the_websocket_and_says_why(open_python, proxy, peers):
 
 
 def test_so_does_a_page_whose_proxy_has_no_webrtc(bare, start_proxy, proxy, peers):
-    without = start_proxy("--no-webrtc", "--origin", proxy.url)
+    without = start_proxy("--no-webrtc", "--listen", "*:*", "--origin", proxy.url)
     bare.run(INSTALL, url=without.ws_url, token=without.token, udp="auto")
+    # The send that finds this out is within a system call, where nothing may call Python.
+    assert bare.run(FIRST_SEND) == "EDESTADDRREQ"
     answer, udp, why = bare.run(ECHO, echo=peers["datagram_echo"])
     assert (answer, udp) == ("there?", "session")
     assert "pip install 'pynet-browser[webrtc]'" in why
@@ -132,6 +134,18 @@ def test_a_page_without_datagrams_makes_no_channel(bare, proxy):
     why = bare.run("import pynet_browser; pynet_browser.status().why_udp")
     assert why == "no datagram socket was used yet"
 
+
+FIRST_SEND = """
+import errno, socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", 0))
+    try:
+        sock.send(b"to whom?")
+    except OSError as error:
+        said = errno.errorcode[error.errno]
+said
+"""
 
 BY_CHANNEL = """
 import asyncio, pynet_browser, socket, sys

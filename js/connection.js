@@ -8,16 +8,15 @@ import { withAffinity } from "./affinity.js";
 import { Alarm } from "./alarm.js";
 import { Attempts } from "./attempts.js";
 import { ANSWER_MAX, BODY_MAX, LAST_MAX, exchangeAddress, exchangeNow, sayLast } from "./carriers/http.js";
+import { pathBeside, whyNoChannel } from "./datagram-path.js";
 import { Downlink } from "./downlink.js";
 import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { joined } from "./fields.js";
 import { KEEPALIVE_MIN, KeepAlive } from "./keepalive.js";
 import { UNSENT_MAX, hasServed, newLine, openCarrier } from "./line.js";
-import { Path } from "./path.js";
-import { openChannel, whyNoPeerConnection } from "./peer-connection.js";
 import { Session } from "./session.js";
 import { Stretch } from "./stretch.js";
-import { afterTurn, notMeanwhile } from "./turn.js";
+import { notMeanwhile } from "./turn.js";
 import { encodeFrame, encodeMessage, framesOf } from "./wire.js";
 
 /** How long (ms) a new session may take to be welcomed, attempts together. */
@@ -90,7 +89,13 @@ export class Connection {
       send: (message) => this.#send(message),
       later: (flush) => queueMicrotask(flush),
     });
-    if (onNoChannel) this.session.path = this.#newPath(onNoChannel);
+    if (onNoChannel) {
+      this.session.path = pathBeside(this.session, {
+        attended: () => this.carrier === "WebSocket",
+        failed: onNoChannel,
+        broken: (error) => this.#broken(error),
+      });
+    }
     this.downlink = new Downlink(streams, {
       address: () => exchangeAddress(this.#address),
       now,
@@ -103,44 +108,9 @@ export class Connection {
   #greeting;
   #address;
 
-  /** @param {(reason: string) => void} failed */
-  #newPath(failed) {
-    const { session } = this;
-    /** @type {import("./path.js").Ask} */
-    const ask = (end) =>
-      new Promise((resolve, reject) => {
-        session.request({ type: "offer", ...end }, (error, answer) => (error ? reject(error) : resolve(answer)));
-      });
-    const path = new Path({
-      now,
-      failed: (reason) => {
-        session.channelLost();
-        afterTurn(() => failed(reason)); // it calls Python, and this may be within a system call
-      },
-      connect: (events) => openChannel(ask, events),
-      obstacle: () =>
-        this.whyNoChannel || (this.carrier === "WebSocket" ? "" : "the proxy is reached by HTTP alone now"),
-    });
-    path.received = (message) => {
-      try {
-        session.receiveDatagram(message);
-      } catch (error) {
-        this.#broken(/** @type {Error} */ (error));
-        if (!(error instanceof ProtocolError)) throw error; // a mistake of ours, which the console should show
-      }
-    };
-    return path;
-  }
-
   /** Why this page can have no data channel to this proxy; empty if it can. */
   get whyNoChannel() {
-    const unable = whyNoPeerConnection();
-    if (unable) return unable;
-    if (this.session.state === "fresh") return "the proxy was not reached yet";
-    if (!this.session.features.includes("webrtc")) {
-      return "the proxy does not offer WebRTC: it needs `pip install 'pynet-browser[webrtc]'`, and no --no-webrtc";
-    }
-    return "";
+    return whyNoChannel(this.session);
   }
 
   /**

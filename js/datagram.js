@@ -15,6 +15,9 @@ export const DATAGRAM_MAX = 65_507;
 /** Most bytes before a datagram's data in its frame. */
 const HEADERS_MAX = 64;
 
+/** How long (ms) a socket waits for a moment's silence before its datagrams go by the data channel. */
+const CHANGING = 1000;
+
 /** Bytes that may wait to be read: Linux's net.core.rmem_default. */
 export const RECEIVE_BUFFER = 212_992;
 
@@ -44,6 +47,10 @@ export class DatagramSocket extends Endpoint {
   #heldBack = new Set();
   /** Whether the proxy was told that this socket's datagrams go by the channel. */
   #routed = false;
+  /** When it was, in ms. */
+  #routedAt = 0;
+  /** Number of the message that carries the last datagram which went by the session. */
+  #behind = 0;
   #readShut = false;
   #writeShut = false;
   /** @type {Datagram[]} */
@@ -101,6 +108,7 @@ export class DatagramSocket extends Endpoint {
     if (!this.#sentByChannel(address, data)) {
       if (this.carriedBy(network).room <= 0) throw new SocketError("EAGAIN");
       this.tell({ type: "datagram", address, data });
+      this.#behind = this.network?.newest ?? 0;
     }
     this.bytesSent += data.length;
     return data.length;
@@ -119,6 +127,7 @@ export class DatagramSocket extends Endpoint {
     if (listens) path.want();
     if (this.id && path.open && this.#routed !== listens) {
       this.#routed = listens;
+      this.#routedAt = network.now();
       this.tell({ type: "route", channel: Number(listens) });
     }
   }
@@ -129,9 +138,15 @@ export class DatagramSocket extends Endpoint {
     this.wake();
   }
 
-  /** Whether datagrams go by the channel now: nothing that was asked before may be overtaken. */
+  /**
+   * Whether datagrams go by the channel now. None shall overtake what was asked before, nor, while the socket changes
+   * over, those that went by the session: so that first has to be a moment's silence. One that never pauses changes over
+   * all the same.
+   */
   get #byChannel() {
-    return this.#routed && !this.settling && !!this.network?.path?.open;
+    const { network } = this;
+    if (!this.#routed || this.settling || !network?.path?.open) return false;
+    return (network.acknowledged ?? 0) >= this.#behind || network.now() - this.#routedAt >= CHANGING;
   }
 
   /** Whether that was taken, or dropped, by the channel. @param {Address} address @param {Uint8Array} data */

@@ -46,6 +46,8 @@ const UNCERTAIN = [...MEMBERSHIPS, "IP_MULTICAST_IF"];
  * @property {number} room bytes that sockets may send before something is taken
  * @property {() => number} now
  * @property {import("./path.js").Path | null} [path] the way of datagrams beside all else
+ * @property {number} [newest] where messages are numbered, that of the one which carries what was said last
+ * @property {number} [acknowledged] and that of the last one which has arrived
  * @property {string} [whole] why one direction of a connection cannot end alone, where it cannot
  * @property {number} [busy] how long (ms) half a window takes at most where it holds its sender back
  * @property {(endpoint: any, frame: Omit<Frame, "socket">) => void} open sends a first frame about an

@@ -94,6 +94,11 @@ export class Link {
     return this.#sent - this.#replay.length;
   }
 
+  /** Number of the message in which what was pushed last leaves. */
+  get newest() {
+    return this.#sent + (this.#used > MESSAGE_HEADER ? 1 : 0);
+  }
+
   /** Bytes held: waiting, sent and not acknowledged, or arrived before their turn. */
   get buffered() {
     return this.#used - MESSAGE_HEADER + this.#kept + this.#earlySize;

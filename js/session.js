@@ -196,6 +196,16 @@ export class Session {
     return this.link.room;
   }
 
+  /** Number of the message that carries what was said last. */
+  get newest() {
+    return this.link.newest;
+  }
+
+  /** Number of the last message that the proxy has. */
+  get acknowledged() {
+    return this.link.acknowledged;
+  }
+
   /** Queue a frame and send it, at once or with others of its burst. @param {Frame} frame */
   send(frame) {
     this.link.push(encodeFrame(frame));

@@ -72,6 +72,16 @@ class Link:
         return self._pending_size + self._kept + self._early_size
 
     @property
+    def newest(self) -> int:
+        """Number of the message in which what was pushed last leaves."""
+        return self._sent + bool(self._pending)
+
+    @property
+    def acknowledged(self) -> int:
+        """Number of the last message that the peer has acknowledged."""
+        return self._sent - len(self._replay)
+
+    @property
     def kept(self) -> int:
         """Bytes of messages that the peer has not acknowledged."""
         return self._kept
@@ -191,7 +201,7 @@ class Link:
         """
         if number > self._sent:
             raise ProtocolError(f"the peer acknowledges message {number}; {self._sent} were sent")
-        count = number - (self._sent - len(self._replay))
+        count = number - self.acknowledged
         for _ in range(count):
             self._kept -= len(self._replay.popleft())
         return count > 0

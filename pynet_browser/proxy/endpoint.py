@@ -168,11 +168,14 @@ class EndpointOwner(Protocol):
     def room(self) -> int:
         """Bytes that sockets may still pass on."""
 
-    def send(self, frame: Frame) -> None:
-        """Send a frame about a socket or a request."""
+    def send(self, frame: Frame) -> int:
+        """Send a frame about a socket or a request; tells the number of its message, 0 where none has one."""
 
-    def datagram_channel(self, size: int) -> DatagramChannel | None:
-        """What brings a datagram of so many bytes, with its header, apart from all else."""
+    def datagram_channel(self, size: int, behind: int) -> DatagramChannel | None:
+        """What brings a datagram of so many bytes, with its header, apart from all else.
+
+        Not before message ``behind`` has arrived.
+        """
 
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""

@@ -153,10 +153,12 @@ class Session(Owner[Endpoint]):
             self.carriage.acknowledge_in_time()
         self._account()
 
-    def send(self, frame: Frame) -> None:
-        """Send a frame about a socket or a request."""
+    def send(self, frame: Frame) -> int:
+        """Send a frame about a socket or a request; tells the number of its message."""
         self.link.push(encode_frame(frame))
+        number = self.link.newest
         self._sending()
+        return number
 
     def send_data(self, socket: int, data: memoryview) -> None:
         """Send bytes of a socket; they are copied."""
@@ -198,12 +200,14 @@ class Session(Owner[Endpoint]):
         self._channel = made
         return made.answer
 
-    def datagram_channel(self, size: int) -> DataChannel | None:
+    def datagram_channel(self, size: int, behind: int) -> DataChannel | None:
         """What brings a datagram of so many bytes, with its header, to the page; None where the session does.
 
-        A page that waits in an exchange hears nothing else.
+        It does until message ``behind`` has arrived. A page that waits in an exchange hears nothing else.
         """
         channel = self._channel
+        if behind > self.link.acknowledged:
+            return None
         fits = channel and channel.open and channel.fits(size) and self.carriage.listening
         return channel if fits else None
 

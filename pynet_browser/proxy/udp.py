@@ -61,6 +61,9 @@ QUIET = 0.1
 HEADERS_MAX = 64
 """Bytes before a datagram in its frame, at most: two headers, and an address as text."""
 
+CHANGING = 1.0
+"""Seconds for which a socket waits for a moment's silence before its datagrams go by the data channel."""
+
 LINGER = 0.1
 """Seconds for which a socket that was closed still sends what comes late by a data channel."""
 
@@ -86,6 +89,8 @@ class DatagramSocket(Endpoint):
         self._dropped = 0
         self._lingering: asyncio.TimerHandle | None = None
         self._channel = False  # whether the page hears of it by the data channel, where there is one
+        self._routed_at = 0.0
+        self._behind = 0  # number of the message that carries the last datagram which went by the session
         self._telling: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._socket, self._readable)
 
@@ -160,6 +165,7 @@ class DatagramSocket(Endpoint):
 
     def _route(self, frame: Route) -> None:
         self._channel = bool(frame.channel)
+        self._routed_at = time.monotonic()
 
     def abort(self) -> None:
         """Let go of the port."""
@@ -243,7 +249,7 @@ class DatagramSocket(Endpoint):
         self.traffic.received += size
         session = self._session
         frame = Datagram(self.id, source.address, session.scratch[:size])
-        channel = session.datagram_channel(size + HEADERS_MAX) if self._channel else None
+        channel = session.datagram_channel(size + HEADERS_MAX, self._awaited()) if self._channel else None
         room = channel is not None or session.room > 0
         brake = session.receiving
         if brake is not None:
@@ -253,9 +259,17 @@ class DatagramSocket(Endpoint):
             self._drop()
         elif channel is None:
             self._tell_dropped()
-            session.send(frame)
+            self._behind = session.send(frame)
         elif not channel.send(encode_frame(frame)):
             self._drop()
+
+    def _awaited(self) -> int:
+        """Which message must have arrived before datagrams go by the channel.
+
+        So none overtakes those that went by the session while the socket changes over. A host that never
+        pauses is changed over all the same.
+        """
+        return self._behind if time.monotonic() - self._routed_at < CHANGING else 0
 
     # ── What went wrong ────────────────────────────────────────────────────────────────────────────
 

@@ -23,6 +23,8 @@ export class Line {
   peerWindow = 1000;
   budget = new Budget(1 << 20);
   clock = 0;
+  newest = 0;
+  acknowledged = 0;
   /** @type {import("../../js/path.js").Path | null} */
   path = null;
   /** Frames that were sent, oldest first. @type {Frame[]} */

@@ -157,6 +157,22 @@ suite("a datagram socket", () => {
     assert.deepEqual(line.said().map(({ type }) => type), ["datagram"]);
   });
 
+  test("changes over when what went by the session has arrived, or when it never pauses", () => {
+    for (const turn of [{ acknowledged: 7 }, { clock: 1000 }]) {
+      const { line, bench, socket } = bound();
+      bench.last.events.opened();
+      line.questions[0](null, { type: "bound", local: { family: 4, host: "10.0.0.7", port: 5 } });
+      line.newest = 7;
+      socket.write(line, new Uint8Array([2]), HOST);
+      socket.follow(line, true);
+      socket.write(line, new Uint8Array([3]), HOST);
+      assert.equal(bench.last.sent.length, 0);
+      Object.assign(line, turn);
+      socket.write(line, new Uint8Array([4]), HOST);
+      assert.deepEqual(bench.last.sent.flatMap((sent) => [...framesOf(sent)].map(({ data }) => [...data])), [[4]]);
+    }
+  });
+
   test("counts what the channel does not take, and needs no room of the session", () => {
     const { line, bench, socket } = bound();
     bench.last.events.opened();

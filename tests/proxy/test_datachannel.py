@@ -148,6 +148,19 @@ async def test_what_is_lost_holds_back_nothing(page, echo):
             assert sorted(took)[len(took) * 9 // 10] < 0.05  # by TCP one that is lost holds back twenty
 
 
+async def test_none_overtakes_what_the_session_still_carries(proxy, page):
+    async with PageChannel(page) as channel:
+        sender = page.datagrams()
+        await sender.bind()
+        channel.route(sender)
+        await page.set_option(sender, "SO_BROADCAST", 1)  # the proxy knows of the route then
+        [session] = proxy.sessions
+        await until(lambda: session.link.acknowledged == session.link.newest)
+        newest = session.link.newest
+        assert session.datagram_channel(10, newest) is not None
+        assert session.datagram_channel(10, newest + 1) is None
+
+
 async def test_one_too_large_for_the_channel_comes_with_the_session(page, echo):
     async with PageChannel(page) as channel:
         sender = page.datagrams()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pynet_browser.stdlib.patches import Patches
+from tests.relay import Relay
 from tests.tls.certificates import Authority
 from tests.tls.conftest import HOST, Serve, connected, trusting
 
@@ -35,13 +37,17 @@ def test_a_handshake_step_by_step(authority: Authority, serve: Serve):
     plain.setblocking(False)
     with pytest.raises(ValueError, match="do_handshake_on_connect"):
         trusting(authority).wrap_socket(plain, server_hostname=HOST)
-    plain = socket.create_connection(serve(authority.good), timeout=10)
-    plain.setblocking(False)
-    with trusting(authority).wrap_socket(
-        plain, server_hostname=HOST, do_handshake_on_connect=False
-    ) as client:
+    with contextlib.ExitStack() as stack:
+        relay = stack.enter_context(Relay(serve(authority.good)))
+        plain = socket.create_connection(relay.address, timeout=10)
+        plain.setblocking(False)
+        client = stack.enter_context(
+            trusting(authority).wrap_socket(plain, server_hostname=HOST, do_handshake_on_connect=False)
+        )
+        relay.freeze(newcomers=True)  # the server shall not have answered before it is asked for
         with pytest.raises(ssl.SSLWantReadError, match="did not complete") as caught:
             client.do_handshake()
+        relay.thaw()
         assert caught.value.errno == ssl.SSL_ERROR_WANT_READ
         with pytest.raises(ValueError, match="handshake not done yet"):
             client.getpeercert()

@@ -76,6 +76,20 @@ def messages_in(data: Iterable[bytes]) -> list[tuple[int, int, bytes]]:
 # ── What scripts cannot say ─────────────────────────────────────────────────────────────────────────────
 
 
+def test_the_newest_message_is_the_one_that_carries_what_was_pushed_last():
+    link = Link()
+    assert (link.newest, link.acknowledged) == (0, 0)
+    link.push(b"one")
+    assert link.newest == 1
+    link.take(0.0)
+    assert link.newest == 1
+    link.push(b"two")
+    assert link.newest == 2
+    link.take(0.0)
+    link.acknowledge(1)
+    assert (link.newest, link.acknowledged) == (2, 1)
+
+
 def test_a_frame_may_be_given_in_parts():
     link = Link()
     link.push(b"head", bytearray(b"er"), memoryview(b"payload"))

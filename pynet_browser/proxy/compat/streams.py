@@ -332,15 +332,18 @@ class StreamClient(Client[Endpoint]):
 
     # ── What sockets say ───────────────────────────────────────────────────────────────────────────
 
-    def datagram_channel(self, _size: int) -> None:
+    def datagram_channel(self, _size: int, _behind: int) -> None:
         """Clients of this kind have nothing beside their WebSocket."""
 
-    def send(self, frame: Frame) -> None:
-        """Say what a socket says."""
-        stream = self.streams.get(frame.socket)
-        if stream is None:  # it was let go of
+    def send(self, frame: Frame) -> int:
+        """Say what a socket says; no message has a number here."""
+        if stream := self.streams.get(frame.socket):
+            self._send_about(stream, frame)
+        else:  # it was let go of
             self._send_leaving(frame)
-            return
+        return 0
+
+    def _send_about(self, stream: Stream, frame: Frame) -> None:
         match frame:
             case Connected() | Associated():
                 self.opened(stream)

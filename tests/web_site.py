@@ -25,7 +25,7 @@ class WebHandler(SiteHandler):
     ``/gzip``, ``/br``           bodies that are compressed
     ``/drip?pieces=N&pause=S``   N bytes, S seconds apart
     ``/stall``                   nothing at all
-    ``/break``                   one chunk of several, and the connection's end
+    ``/break?pause=S``           one chunk of several, and the connection's end, then or S seconds later
     ``/go/CODE?to=URL``          that redirect
     ``/loop``                    redirects to itself
     ``/cookies``                 what cookies came; with ``?set=name%3Dvalue`` it sets one
@@ -41,7 +41,7 @@ class WebHandler(SiteHandler):
         given = {name: values[0] for name, values in parse_qs(url.query).items()}
         routes: dict[str, Callable[[], None]] = {
             "br": lambda: self.answer_coded("br", BROTLI_HELLO),
-            "break": self.break_off,
+            "break": lambda: self.break_off(float(given.get("pause", "0"))),
             "charset": lambda: self.answer("Grüße".encode("latin-1"), kind="text/plain; charset=iso-8859-1"),
             "cookies": lambda: self.cookies(given.get("set")),
             "drip": lambda: self.drip(int(given["pieces"]), float(given["pause"])),
@@ -69,11 +69,12 @@ class WebHandler(SiteHandler):
 
     do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the base class's names
 
-    def break_off(self) -> None:
+    def break_off(self, pause: float) -> None:
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.write(b"3e8\r\n" + pattern(1000) + b"\r\n")
+        time.sleep(pause)
         self.close_connection = True
 
     def stall(self) -> None:

@@ -7,6 +7,8 @@ take the place of. With ``install(http="proxy")`` its connections are those that
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any, cast
 
 from pynet_browser.http.client import Client
@@ -55,7 +57,7 @@ def patch(patches: Patches, module: Any) -> None:
     from urllib3 import connectionpool
     from urllib3._collections import HTTPHeaderDict
     from urllib3.contrib.emscripten.fetch import _RequestError, _TimeoutError
-    from urllib3.contrib.emscripten.response import EmscriptenHttpResponseWrapper, EmscriptenResponse
+    from urllib3.contrib.emscripten.response import EmscriptenResponse
 
     def send(request: Any) -> Any:
         client = Client(None, still=stands_still("a request"), follow=False)
@@ -83,18 +85,6 @@ def patch(patches: Patches, module: Any) -> None:
             request=request,
         )
 
-    read_as_ever = EmscriptenHttpResponseWrapper.stream
-
-    def stream(self: Any, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
-        body = self._response.body
-        if not isinstance(body, UrlResponse) or not amt or self._closed:
-            yield from read_as_ever(self, amt, decode_content)
-            return
-        with self._error_catcher():  # once, not for every piece: requests reads pieces of 10 kB
-            while data := body.read(-1 if isinstance(amt, _Whole) else amt):
-                yield data
-            body.close()
-
     original = module.EmscriptenHTTPConnection.getresponse
 
     def getresponse(self: Any) -> Any:
@@ -111,4 +101,37 @@ def patch(patches: Patches, module: Any) -> None:
     patches.set(module, "send_request", send)
     patches.set(module, "send_streaming_request", send)
     patches.set(module.EmscriptenHTTPConnection, "getresponse", getresponse)
+    _patch_reading(patches)
+
+
+def _patch_reading(patches: Patches) -> None:
+    """Change how bodies are read."""
+    from urllib3.contrib.emscripten.response import EmscriptenHttpResponseWrapper
+    from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+    read_as_ever = EmscriptenHttpResponseWrapper.stream
+
+    def stream(self: Any, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
+        body = self._response.body
+        if not isinstance(body, UrlResponse) or not amt or self._closed:
+            yield from read_as_ever(self, amt, decode_content)
+            return
+        with self._error_catcher():  # once, not for every piece: requests reads pieces of 10 kB
+            while data := body.read(-1 if isinstance(amt, _Whole) else amt):
+                yield data
+            body.close()
+
+    catch_as_ever = EmscriptenHttpResponseWrapper._error_catcher
+
+    @contextmanager
+    def error_catcher(self: Any) -> Iterator[None]:
+        with catch_as_ever(self):
+            try:
+                yield
+            except TimeoutError as error:
+                raise ReadTimeoutError(self._pool, self.url, "Read timed out.") from error
+            except (HTTPException, OSError) as error:
+                raise ProtocolError(f"Connection broken: {error!r}", error) from error
+
     patches.set(EmscriptenHttpResponseWrapper, "stream", stream)
+    patches.set(EmscriptenHttpResponseWrapper, "_error_catcher", error_catcher)

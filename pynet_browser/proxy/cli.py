@@ -320,7 +320,8 @@ def _own_rules(listeners: Sequence[socket.socket]) -> list[Rule]:
         if address and address.is_unspecified:
             own = machine_addresses(listener.family)
             own |= {"127.0.0.0/8"} if listener.family == socket.AF_INET else set()
-        rules += [Rule.parse(f"[{each}]:{port}" if ":" in each else f"{each}:{port}") for each in own]
+        # By TCP alone: the UDP port of that number may be a page's own.
+        rules += [Rule.parse(f"tcp:[{each}]:{port}" if ":" in each else f"tcp:{each}:{port}") for each in own]
     return rules
 
 

@@ -220,7 +220,7 @@ class Policy:
         deny: the user's rules for what may not.
         listen: the user's rules for where pages may listen.
         public: the proxy listens beyond loopback: this machine's and its network's own addresses are denied.
-        own_port: the proxy's, where no page may listen.
+        own_port: the proxy's of TCP, where no page may listen.
     """
 
     def __init__(
@@ -311,7 +311,7 @@ class Policy:
         """
         subject = _own(address)
         where = f"{bracketed(subject)}:{'*' if port == ANY_PORT else port}"
-        if port == self._own_port:
+        if protocol == "tcp" and port == self._own_port:
             return Decision(False, "", f"{where} is the proxy's own port; let the page listen on another")
         for rule in self._listening_rules(protocol, subject):
             if rule.fits(protocol, port):

@@ -169,6 +169,26 @@ def test_requests_has_history_cookies_and_streams(run, closed):
     assert error in ("ConnectionError", "ChunkedEncodingError")
 
 
+@pytest.mark.parametrize("amount", [None, 100])
+def test_what_breaks_off_is_an_error_of_requests_as_elsewhere(page, shared, closed, amount):
+    source = """
+        import requests
+        told = []
+        for url in urls:
+            response = requests.get(url, stream=True, timeout=0.8)
+            try:
+                told.append(len(list(response.iter_content(amount))))
+            except requests.RequestException as error:
+                told.append([type(error).__name__, type(error.args[0]).__name__])
+        told
+    """
+    broken = "/break?pause=0.3"  # at once it might be told before the answer is
+    urls = [shared.url + broken, closed.url + broken, f"{shared.url}/drip?pieces=2&pause=2"]
+    told = page.run(source, urls=urls, amount=amount)
+    cut = ["ChunkedEncodingError", "ProtocolError"]
+    assert told == [cut, cut, ["ConnectionError", "ReadTimeoutError"]]
+
+
 def test_requests_has_a_large_answer_whole_and_only_once(run, shared):
     source = """
         import requests

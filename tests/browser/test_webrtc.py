@@ -451,8 +451,9 @@ def test_a_third_is_refused_with_a_sentence(ada, start, ghost):
 
 @pytest.mark.parametrize("said", ["nonsense", "[]", '{"type": "offer"}', "[" * 50_000])
 def test_who_talks_nonsense_ends_the_meeting_with_an_error(ada, start, ghost, said):
-    start(ada, "nonsense")
     with ghost("nonsense") as other:
+        start(ada, "nonsense")
+        assert other.recv(10) == "joined"  # what is said before is heard by nobody
         other.send(said)
         kind, message = ada.run(FAILED)
     assert (kind, "makes no sense" in message) == ("ConnectionAbortedError", True)
@@ -465,10 +466,12 @@ def test_who_waits_in_vain_is_told_for_what(ada, start, ghost):
         start(ada, "lonely", timeout=0.3)
         assert ada.run(FAILED)[1] == "room 'lonely': nobody else came within 0.3 s"
         # Whoever was there first would have to begin.
-    start(ada, "mute", timeout=1)
+    with ghost("mute") as other:
+        start(ada, "mute", timeout=2)
+        assert other.recv(10) == "joined"
     with ghost("mute"):
         _, message = ada.run(FAILED)
-    assert message == "room 'mute': the other side came, and no connection came about within 1 s"
+    assert message == "room 'mute': the other side came, and no connection came about within 2 s"
 
 
 def test_a_meeting_that_is_given_up_leaves_the_room(ada, start, ghost):

@@ -10,11 +10,13 @@ import sys
 import aiohttp
 import pytest
 
+from pynet_browser.fields import Address
 from pynet_browser.frames import Connect, Frame, Hello, Reset, Welcome
 from pynet_browser.proxy import cli
 from pynet_browser.proxy.tokens import digest_of, parse_tokens
 from pynet_browser.wire import MessageReader, encode_frame, encode_message, frames_of
 from tests.proxy.client import FailedError, Page
+from tests.proxy.hosts import UdpEcho
 from tests.proxy.process import ENVIRONMENT, ROOT, running
 
 MAIN = "from pynet_browser.proxy.cli import main; main()"
@@ -110,6 +112,17 @@ async def test_a_page_cannot_loop_through_the_proxy_itself(listen, dial):
         assert reset.code == "EACCES"
         assert f":{proxy.port}" in reset.message
         await ws.close()
+
+
+async def test_the_udp_port_with_the_proxys_number_is_any_servers():
+    async with (
+        running() as proxy,
+        Page(f"ws://127.0.0.1:{proxy.port}/pynet", proxy.token) as page,
+    ):
+        with UdpEcho("127.0.0.1", proxy.port):
+            datagrams = page.datagrams()
+            datagrams.send(b"hello", "127.0.0.1", proxy.port)
+            assert await datagrams.recv() == (b"hello", Address(4, "127.0.0.1", proxy.port))
 
 
 async def test_pages_listen_where_it_was_told_and_never_on_its_own_port():

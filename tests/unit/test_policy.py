@@ -436,6 +436,7 @@ def test_rules_for_listening_add_up():
 def test_no_page_listens_on_the_proxys_own_port():
     rules = policy(listen=["*:*"], own_port=8765)
     assert rules.decide_listen("tcp", "127.0.0.1", 8766).allowed
+    assert rules.decide_listen("udp", "127.0.0.1", 8765).allowed
     decision = rules.decide_listen("tcp", "127.0.0.2", 8765)
     assert (decision.allowed, decision.reason) == (
         False,

@@ -121,6 +121,7 @@ async function connect(address) {
   if (connected !== address) return; // it was cancelled
   remember(address);
   services = await findServices(address);
+  part("meet").hidden = Object.keys(services).length === 0; // such a proxy has no demo
   await fillInAddresses();
 }
 
@@ -142,6 +143,7 @@ async function establish(address) {
 
 function disconnect() {
   connected = null;
+  part("meet").hidden = true;
   remember(null);
   connection.show("off", null);
   python.disconnect().catch(() => {});
@@ -203,8 +205,16 @@ function listExamples() {
     button.addEventListener("click", () => showExample(each));
     const item = document.createElement("li");
     item.append(button);
-    part("examples").append(item);
+    part("meet").before(item);
   }
+}
+
+/** A page on which two meet; it comes from the proxy, and is shown the token as this one was. */
+function openMeeting() {
+  if (!connected) return;
+  const page = new URL("demo/meet.html", connected.base);
+  page.searchParams.set("token", connected.token);
+  window.open(page, "_blank", "noreferrer");
 }
 
 async function run() {
@@ -281,6 +291,7 @@ function draw() {
 runButton.addEventListener("click", run);
 stopButton.addEventListener("click", stop);
 part("clear").addEventListener("click", () => output.clear());
+part("meet").addEventListener("click", openMeeting);
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();

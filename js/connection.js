@@ -14,6 +14,7 @@ import { ProtocolError, ProxyError, SocketError } from "./errors.js";
 import { joined } from "./fields.js";
 import { KEEPALIVE_MIN, KeepAlive } from "./keepalive.js";
 import { UNSENT_MAX, hasServed, newLine, openCarrier } from "./line.js";
+import { Opening } from "./opening.js";
 import { Session } from "./session.js";
 import { Stretch } from "./stretch.js";
 import { notMeanwhile } from "./turn.js";
@@ -55,8 +56,6 @@ export class Connection {
   /** The one that is being tried. @type {Line | null} */
   #candidate = null;
   #attempts = new Attempts();
-  /** Why attempts of opening have failed. @type {string[]} */
-  #failures = [];
   #attached = false;
   #pinged = -1;
   #keepAlive = new KeepAlive(Infinity, 0);
@@ -68,7 +67,7 @@ export class Connection {
   #stretch = new Stretch();
   /** Since when exchanges fail; Infinity if the last was answered. */
   #missedSince = Infinity;
-  /** Whoever waits for the first welcome. @type {{resolve: () => void, reject: (error: Error) => void} | null} */
+  /** While somebody waits for the first welcome. @type {Opening | null} */
   #opening = null;
 
   /**
@@ -120,7 +119,7 @@ export class Connection {
    */
   open() {
     return new Promise((resolve, reject) => {
-      this.#opening = { resolve, reject };
+      this.#opening = new Opening(resolve, reject);
       this.#attempt();
     });
   }
@@ -130,8 +129,13 @@ export class Connection {
    * @throws {ProxyError} it cannot be reached, or refuses
    */
   openNow() {
-    this.#opening = { resolve: () => {}, reject: () => {} }; // who is refused is not let in later
-    const answered = this.exchange(0);
+    const opening = (this.#opening = new Opening(() => {}, () => {})); // who is refused is not let in later
+    let answered;
+    let knocks;
+    do {
+      ({ knocks } = opening);
+      answered = this.exchange(0);
+    } while (opening.knocks > knocks && !this.refusal);
     this.#opening = null;
     if (this.refusal) throw this.refusal;
     if (!answered) {
@@ -277,12 +281,9 @@ export class Connection {
       this.#attempts.failed();
     }
     if (this.#opening) {
-      this.#failures.push(`${line.kind}: ${reason}`);
-      if (this.#failures.length > 1) {
-        this.#refuse("ENETUNREACH", "unreachable", this.#unreachable(this.#failures.join("; ")));
-      } else {
-        this.#attempt();
-      }
+      const all = this.#opening.failed(line.kind, reason);
+      if (all) this.#refuse("ENETUNREACH", "unreachable", this.#unreachable(all));
+      else this.#attempt();
       return;
     }
     this.#retryAt = now() + this.#attempts.pause();
@@ -453,12 +454,20 @@ export class Connection {
 
   /** @param {Line} line @param {Frame} refused */
   #refused(line, { code, message }) {
-    if (code === "busy" && !this.#opening) {
-      if (!this.session.name) this.#address = withAffinity(this.url); // another proxy behind a balancer may have room
-      if (line.kind !== "exchange") this.#lost(line, message); // it may let us in later
+    const fresh = !this.session.name;
+    if (code !== "busy" || this.#opening?.knocksAgain() === false) {
+      this.#refuse(code === "session" ? "ECONNRESET" : "ENETUNREACH", code, message);
       return;
     }
-    this.#refuse(code === "session" ? "ECONNRESET" : "ENETUNREACH", code, message);
+    if (fresh) this.#address = withAffinity(this.url); // another proxy behind a balancer may have room
+    if (line.kind === "exchange") return;
+    if (fresh) {
+      this.#drop(line); // which is not to blame
+      this.#retryAt = now() + this.#attempts.pause();
+      this.#arm();
+    } else {
+      this.#lost(line, message); // it may let us in later
+    }
   }
 
   /** @param {Frame} goaway */

@@ -138,10 +138,15 @@ class PagePolicyError(RequestError, PermissionError):
 
 
 class BrokenAnswerError(PyNetError, ConnectionError):
-    """An HTTP answer broke off before its end; what came of it is not all."""
+    """An HTTP answer broke off before its end; what came of it is not all.
 
-    def __init__(self, message: str) -> None:
+    Attributes:
+        silent: for how many seconds nothing had come before, as far as that is known.
+    """
+
+    def __init__(self, message: str, silent: float = 0.0) -> None:
         super().__init__(errno.ECONNRESET, f"the answer broke off: {message}")
+        self.silent = silent
 
 
 class ProxyError(PyNetError, ConnectionError):

@@ -25,7 +25,7 @@ const AT_ONCE = 1;
 const TIMER_MAX = 2 ** 31 - 1;
 
 /**
- * @typedef {{error: string, message: string}} Failure
+ * @typedef {{error: string, message: string, silent?: number}} Failure `silent`: for how long (ms) nothing had come
  * @typedef {object} Head what an answer begins with
  * @property {number} status
  * @property {string} reason
@@ -64,6 +64,9 @@ class Fetching {
   #ended = false;
   /** Why it has ended too early. @type {unknown} */
   #failure;
+  /** When something came, and for how long (ms) nothing had when it failed. */
+  #heard = performance.now();
+  #silent = 0;
 
   /** @param {string} url @param {RequestInit} init @param {number} timeout */
   constructor(url, init, timeout) {
@@ -85,6 +88,7 @@ class Fetching {
     const answer = await this.#within(async () => {
       await undefined; // called by Python itself, below its stack, fetch takes 0.8 ms longer (Chromium 156)
       const response = (this.#response = await fetch(url, { ...init, signal: this.#controller.signal }));
+      this.#heard = performance.now();
       if (isSmall(response)) await Promise.race([this.#whole(), pause(AT_ONCE)]);
       const { status, statusText: reason, type } = response;
       return { status, reason, url: response.url, type, headers: [...response.headers] };
@@ -165,6 +169,7 @@ class Fetching {
         this.#reading = undefined;
         this.#ended = done;
         if (!value?.length) return;
+        this.#heard = performance.now();
         this.#queue.push(value);
         this.#size += value.length;
         this.#readOn();
@@ -173,6 +178,7 @@ class Fetching {
         this.#reading = undefined;
         this.#ended = true;
         this.#failure = error;
+        this.#silent = performance.now() - this.#heard;
       },
     );
   }
@@ -199,7 +205,8 @@ class Fetching {
       return await step();
     } catch (error) {
       if (this.#timedOut) return { error: "timeout", message: "timed out" };
-      return { error: this.#controller.signal.aborted ? "aborted" : "network", message: said(error) };
+      const { aborted } = this.#controller.signal;
+      return { error: aborted ? "aborted" : "network", message: said(error), silent: this.#silent };
     } finally {
       clearTimeout(this.#timer);
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pynet_browser.errors import BrokenAnswerError, RequestError
@@ -80,7 +81,8 @@ class _Fetched(Incoming):
 
     def _bytes(self, piece: Any) -> bytes:
         if hasattr(piece, "error"):
-            _raise_failure(piece.to_py(), BrokenAnswerError)
+            found = piece.to_py()
+            _raise_failure(found, partial(BrokenAnswerError, silent=found.get("silent", 0) / 1000))
         return bytes(piece.to_bytes())
 
     def close(self) -> None:
@@ -147,7 +149,7 @@ def _head(found: Mapping[str, Any]) -> Head:
     return Head(found["status"], found["reason"], found["url"], headers_of(pairs))
 
 
-def _raise_failure(found: Mapping[str, Any], kind: type[OSError]) -> None:
+def _raise_failure(found: Mapping[str, Any], kind: Callable[[str], OSError]) -> None:
     """The exception for what js/http/request.js calls a failure."""
     match found.get("error"):
         case None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from pynet_browser.errors import ProtocolError, ProxyRefusedError, ProxyUnreachableError, RequestError
+from pynet_browser.errors import (
+    BrokenAnswerError,
+    ProtocolError,
+    ProxyRefusedError,
+    ProxyUnreachableError,
+    RequestError,
+)
 from pynet_browser.frames import Failed, Frame, Goaway, Hello, Refused, Relay, Response
 from pynet_browser.frames import Request as RequestFrame
 from pynet_browser.http.request import Request
@@ -20,6 +27,10 @@ HEAD_MAX = 1 << 20
 
 SLACK = 5.0
 """Seconds that the proxy has for saying that it waited in vain."""
+
+PATIENT = 0.9
+"""Where nothing has come for this part of the timeout the proxy has waited in vain: it cannot say why it
+breaks an answer off."""
 
 OMITTED = {"mode": "cors", "credentials": "omit"}
 """The request to the proxy shows who asks by its token alone."""
@@ -58,7 +69,10 @@ class RelayTransport:
             case Response():
                 pairs = list(zip(frame.headers[::2], frame.headers[1::2], strict=False))
                 return _Relayed(
-                    Head(frame.status, frame.reason, request.url, headers_of(pairs)), rest, incoming
+                    Head(frame.status, frame.reason, request.url, headers_of(pairs)),
+                    rest,
+                    incoming,
+                    request.timeout,
                 )
             case Failed(code=code, message=message):
                 raise failure(code, message)
@@ -83,21 +97,33 @@ class RelayTransport:
 
 
 class _Relayed(Incoming):
-    def __init__(self, head: Head, first: bytes, incoming: Incoming) -> None:
+    def __init__(self, head: Head, first: bytes, incoming: Incoming, timeout: float | None) -> None:
         self.head = head
         self._first = first
         self._incoming = incoming
+        self._timeout = timeout
 
     async def next(self) -> bytes:
         if self._first:
             first, self._first = self._first, b""
             return first
-        return await self._incoming.next()
+        with self._telling_timeout():
+            return await self._incoming.next()
 
     async def rest(self) -> bytes:
         first, self._first = self._first, b""
-        rest = await self._incoming.rest()
+        with self._telling_timeout():
+            rest = await self._incoming.rest()
         return first + rest if first else rest
+
+    @contextmanager
+    def _telling_timeout(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenAnswerError as error:
+            if self._timeout is not None and error.silent >= PATIENT * self._timeout:
+                raise TimeoutError("timed out") from error
+            raise
 
     def close(self) -> None:
         self._incoming.close()

@@ -45,17 +45,20 @@ class Rooms:
     def __len__(self) -> int:
         return len(self._rooms)
 
-    def enter(self, name: str, wake: Callable[[Seat], None], now: float) -> Seat:
+    def enter(self, name: str, wake: Callable[[Seat], None], now: float, too_many: str = "") -> Seat:
         """Somebody has come; whoever is not let in finds that he has a seat that has ended.
 
         Args:
             name: of the room.
             wake: called with the seat when there is something to send, or it has ended.
             now: seconds of a clock that never goes back.
+            too_many: the sentence for him if his token has brought as many as it may; otherwise empty.
         """
         seat = Seat(self, name, wake, now)
         there = self._rooms.get(name, [])
-        if len(there) == 2:  # noqa: PLR2004 - one here, one there
+        if too_many:
+            seat.end(TRY_AGAIN_LATER, too_many)
+        elif len(there) == 2:  # noqa: PLR2004 - one here, one there
             seat.end(FULL, "two are in this room; try again when they have met, or choose another name")
         elif not there and len(self) >= self.bounds.rooms:
             seat.end(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
+from functools import partial
 
 from aiohttp import WSMsgType, web
 
 from pynet_browser.proxy.compat import admission
+from pynet_browser.proxy.compat.channel import close_reason
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.rooms import STOPPED, Bounds, Rooms, Seat
 from pynet_browser.signalling import SUBPROTOCOL, check_name
@@ -62,7 +65,10 @@ class Signalling:
         )
         await socket.prepare(request)
         # A task of its own, so that `close` can wait for it.
-        visit = _Visit(socket, request.transport, self.rooms, name)
+        most, there = tenant.limits.visits, len(tenant.visits)
+        too_many = "" if most is None or there < most else tenant.too_many("visits", there)
+        seat = partial(self.rooms.enter, name, now=time.monotonic(), too_many=too_many)
+        visit = _Visit(socket, request.transport, seat)
         serving = asyncio.create_task(visit.run())
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -84,13 +90,16 @@ class _Visit:
     """One WebSocket in a room."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, rooms: Rooms, name: str
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        enter: Callable[[Callable[[Seat], None]], Seat],
     ) -> None:
         self._socket = socket
         self._transport = transport
         self._awake = asyncio.Event()
         self._over = asyncio.Event()
-        self._seat = rooms.enter(name, self._wake, time.monotonic())
+        self._seat = enter(self._wake)
 
     def _wake(self, seat: Seat) -> None:
         self._awake.set()
@@ -150,7 +159,7 @@ class _Visit:
         code, reason = self._seat.ending
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.close(code=code or 1000, message=reason.encode())
+                await self._socket.close(code=code or 1000, message=close_reason(reason))
         except TimeoutError:
             if self._transport:
                 self._transport.abort()

@@ -46,6 +46,7 @@ class TokenLimits:
         connect_burst: new connections that may come at once; None for those of a second.
         bytes_per_second: bytes in each direction, on average.
         bytes_burst: bytes in each direction that may go at once; None for those of a second.
+        visits: pages in rooms for WebRTC at once.
     """
 
     sessions: int | None = None
@@ -54,6 +55,7 @@ class TokenLimits:
     connect_burst: int | None = None
     bytes_per_second: int | None = None
     bytes_burst: int | None = None
+    visits: int | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, [limit.name for limit in fields(self)])

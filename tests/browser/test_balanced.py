@@ -166,3 +166,24 @@ def test_a_browser_s_carriers_are_at_one_proxy_also_after_a_cut(page, proxies, b
     assert {line.split()[-3] for line in log.splitlines() if "/pynet" in line} == {name}
     assert key not in log
     page.run("import pynet_browser; pynet_browser.uninstall()")
+
+
+FOUR = """
+import pynet_browser
+for _ in range(4):
+    await pynet_browser.install(url, token=token)
+    pynet_browser.uninstall()
+"let in"
+"""
+
+
+async def test_who_meets_a_proxy_that_stops_is_let_in_by_the_other(page, proxies, balancer):
+    one, _ = proxies
+    url = f"ws://{balancer.host}:{balancer.port}/pynet"
+    async with several(2, balancer, one.token) as pages:
+        [stopping] = [each for key, each in pages.items() if balancer.placed()[key] == "one"]
+        balancer.tell("disable health proxies/one")  # it learns of it a little later otherwise
+        one.tell_to_stop()
+        await stopping.draining.wait()
+        assert page.run(FOUR, url=url, token=one.token) == "let in"
+        assert {name for key, name in balancer.placed().items() if key not in pages} == {"one", "two"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests.peers import Silent
 from tests.servers import ROOT, ProxyProcess
@@ -72,27 +72,28 @@ class Demo:
 
 
 @contextlib.contextmanager
-def opened(browser: Browser) -> Iterator[Demo]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+def opened(profile: BrowserContext) -> Iterator[Demo]:
+    page = profile.new_page()
     try:
-        yield Demo(context.new_page())
+        page.set_viewport_size({"width": 1280, "height": 800})
+        yield Demo(page)
     finally:
-        context.close()
+        page.close()
 
 
 @pytest.fixture(scope="module")
-def connected(browser: Browser, proxy: ProxyProcess) -> Iterator[Demo]:
+def connected(profile: BrowserContext, proxy: ProxyProcess) -> Iterator[Demo]:
     """The page as its proxy serves it; the tests share it, for starting Python takes a while."""
-    with opened(browser) as demo:
+    with opened(profile) as demo:
         demo.open(f"{proxy.url}/?token={proxy.token}")
         demo.wait_until("connected")
         yield demo
 
 
 @pytest.fixture
-def demo(browser: Browser) -> Iterator[Demo]:
+def demo(profile: BrowserContext) -> Iterator[Demo]:
     """A page that is not open yet."""
-    with opened(browser) as demo:
+    with opened(profile) as demo:
         yield demo
 
 
@@ -271,6 +272,15 @@ def test_datagrams_that_were_dropped_are_told(connected: Demo):
     expect(connected.run_state).to_contain_text("stopped after")
 
 
+def test_the_page_on_which_two_meet_opens_with_the_token(connected: Demo, proxy: ProxyProcess):
+    with connected.page.context.expect_page() as opened_page:
+        connected.page.get_by_role("button", name="Two pages").click()
+    meeting = opened_page.value
+    expect(meeting.locator("#program")).to_contain_text("await meet(")
+    expect(meeting).to_have_url(f"{proxy.url}/demo/meet.html")
+    meeting.close()
+
+
 def test_no_request_left_the_proxy_but_one_that_the_browser_tried_first(connected: Demo, proxy: ProxyProcess):
     assert connected.requests
     ours = f"{proxy.host}:{proxy.port}"
@@ -365,7 +375,7 @@ def test_an_address_without_a_proxy_is_named(demo: Demo, static_site: str, refus
 def test_nothing_is_wider_than_the_window(demo: Demo, static_site: str, width: int):
     demo.page.set_viewport_size({"width": width, "height": 800})
     demo.open(f"{static_site}/demo/")
-    expect(demo.page.locator("#examples button")).to_have_count(11)
+    expect(demo.page.locator("#examples button[data-file]")).to_have_count(11)
     assert demo.page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -183,10 +183,12 @@ def test_what_breaks_off_is_an_error_of_requests_as_elsewhere(page, shared, clos
         told
     """
     broken = "/break?pause=0.3"  # at once it might be told before the answer is
-    urls = [shared.url + broken, closed.url + broken, f"{shared.url}/drip?pieces=2&pause=2"]
+    slow = "/drip?pieces=2&pause=2"
+    urls = [site.url + path for path in (broken, slow) for site in (shared, closed)]
     told = page.run(source, urls=urls, amount=amount)
     cut = ["ChunkedEncodingError", "ProtocolError"]
-    assert told == [cut, cut, ["ConnectionError", "ReadTimeoutError"]]
+    late = ["ConnectionError", "ReadTimeoutError"]
+    assert told == [cut, cut, late, late]
 
 
 def test_requests_has_a_large_answer_whole_and_only_once(run, shared):

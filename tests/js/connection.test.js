@@ -84,7 +84,7 @@ suite("opening", () => {
     assert.equal(world.clock.timers.size, 0);
   });
 
-  for (const code of ["token", "origin", "version", "busy"]) {
+  for (const code of ["token", "origin", "version"]) {
     test(`a refusal for "${code}" is told with the proxy's sentence`, async (t) => {
       const world = new World(t);
       const opening = world.connection.open();
@@ -95,6 +95,32 @@ suite("opening", () => {
       assert.equal(world.clock.timers.size, 0);
     });
   }
+
+  test("a proxy without room is asked again, and then believed", async (t) => {
+    const world = new World(t);
+    const opening = world.connection.open();
+    const socket = world.connecting();
+    const addresses = new Set();
+    for (let knock = 0; knock < 5; knock++) {
+      addresses.add(world.webSocket.url);
+      world.refuse("busy");
+      world.clock.advance(1_000);
+    }
+    await assert.rejects(opening, { name: "ProxyError", code: "busy", message: "because of busy" });
+    assert.equal(addresses.size, 5);
+    assert.equal(socket.takeError()?.code, "ENETUNREACH");
+    assert.equal(world.clock.timers.size, 0);
+  });
+
+  test("another proxy that has room is taken", async (t) => {
+    const world = new World(t);
+    const opening = world.connection.open();
+    world.refuse("busy");
+    world.clock.advance(100);
+    world.welcome();
+    await opening;
+    assert.equal(world.connection.carrier, "WebSocket");
+  });
 
   test("an address that is none, or a token that fits no greeting, is refused", async (t) => {
     for (const options of [{ url: "no url" }, { token: "x".repeat(70_000) }]) {
@@ -289,8 +315,8 @@ suite("beginning", () => {
     world.refuse("busy");
     assert.equal(socket.state, "connecting");
     world.clock.advance(100);
-    await world.carry();
-    assert.deepEqual([world.connection.carrier, world.proxy.types()], ["HTTP", ["connect"]]);
+    world.welcome();
+    assert.deepEqual([world.connection.carrier, world.proxy.types()], ["WebSocket", ["connect"]]);
   });
 });
 

@@ -79,6 +79,15 @@ suite("opening by an exchange", () => {
     });
   }
 
+  test("where a proxy has no room, another may have", (t) => {
+    const world = new World(t).exchanging();
+    const busy = unnumbered({ type: "refused", socket: 0, code: "busy", message: "" });
+    const { answerNow } = world.page;
+    world.page.answerNow = (body) => (world.page.exchanges.length < 3 ? { status: 403, body: busy } : answerNow(body));
+    world.connection.openNow();
+    assert.deepEqual([world.connection.over, new Set(world.page.exchanges.map(({ url }) => url)).size], [false, 3]);
+  });
+
   test("with a token that fits no greeting is refused", (t) => {
     const world = new World(t, { token: "x".repeat(70_000) }).exchanging();
     assert.throws(() => world.connection.openNow(), { name: "ProxyError", code: "unreachable" });

@@ -19,6 +19,7 @@ from pynet_browser.proxy.compat import wisp_packets as wisp
 from pynet_browser.proxy.config import Config, ConfigError
 from pynet_browser.proxy.reloading import reload
 from pynet_browser.proxy.tokens import parse_tokens
+from pynet_browser.signalling import SUBPROTOCOL
 from tests.proxy.carrier import RefusedError, ResetError, SessionOverError, hello
 from tests.proxy.client import FailedError, Page
 from tests.proxy.exchanges import Exchanges, message
@@ -190,6 +191,27 @@ async def test_a_token_has_only_so_many_sockets_in_all_of_its_sessions(echo_serv
         sockets[1].close()
         await until(lambda: proxy.sessions.sockets == 2)
         await first.connect(*echo_server.address).connected()
+
+
+async def test_a_token_has_only_so_many_visits_to_rooms():
+    def enter(token: str) -> contextlib.AbstractAsyncContextManager[websockets.ClientConnection]:
+        return connect(proxy, f"/signal/room?token={token}", [SUBPROTOCOL])
+
+    async with knowing(f"{ADA}limits = {{visits = 1}}\n{BOB}") as proxy:
+        rooms = proxy.rooms
+        assert rooms is not None
+        async with enter("a") as first:
+            async with enter("a") as second:
+                await asyncio.wait_for(second.wait_closed(), 10)
+                assert (second.close_code, second.close_reason) == (
+                    1013,
+                    "the token 'ada' has 1 visits, the most it may have (tokens.ada.limits.visits)",
+                )
+            async with enter("b"):
+                assert await asyncio.wait_for(first.recv(), 10) == "joined"  # and nobody before him
+        await until(lambda: not len(rooms))
+        async with enter("a"):
+            await until(lambda: len(rooms))
 
 
 async def test_all_sessions_of_a_token_share_the_rate_of_its_connects(echo_server):

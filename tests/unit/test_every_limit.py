@@ -90,6 +90,7 @@ TOKEN_LIMITS = {
     "connect_burst": ["test_tokens::test_all_sessions_of_a_token_share_the_rate_of_its_connects"],
     "bytes_per_second": ["test_bandwidth::test_all_sessions_of_a_token_share_its_rate"],
     "bytes_burst": ["test_bandwidth::test_all_sessions_of_a_token_share_its_rate"],
+    "visits": ["test_tokens::test_a_token_has_only_so_many_visits_to_rooms"],
 }
 
 LOCKS = {

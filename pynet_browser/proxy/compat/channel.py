@@ -14,7 +14,7 @@ from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.compat.arrival import PayloadCounter
 from pynet_browser.proxy.endpoint import Traffic
 
-__all__ = ["CLOSE_TIMEOUT", "FLUSH_TIMEOUT", "Channel"]
+__all__ = ["CLOSE_TIMEOUT", "FLUSH_TIMEOUT", "Channel", "close_reason"]
 
 CLOSE_TIMEOUT = 2.0
 """Seconds in which a peer must have answered the close."""
@@ -24,6 +24,12 @@ FLUSH_TIMEOUT = 60.0
 
 REASON_MAX = 123
 """Bytes of text that a close frame has room for (RFC 6455 §5.5)."""
+
+
+def close_reason(text: str) -> bytes:
+    """As much of a text as a close frame takes."""
+    return text.encode()[:REASON_MAX].decode(errors="ignore").encode()
+
 
 Sent: TypeAlias = Callable[[int, int], None]
 
@@ -93,7 +99,7 @@ class Channel:
     def finish(self, code: int, reason: str = "") -> None:
         """Close when what was pushed has been sent; the first code counts."""
         if self._ending is None:
-            self._ending = code, reason.encode()[:REASON_MAX].decode(errors="ignore").encode()
+            self._ending = code, close_reason(reason)
             self._cutting = asyncio.get_running_loop().call_later(FLUSH_TIMEOUT, self.cut)
             self._awake.set()
 

@@ -11,6 +11,10 @@ const BACKOFF_MAX = 5_000;
 const RETURN_FIRST = 10_000;
 const RETURN_MAX = 300_000;
 
+/** Least and most (ms) before a proxy without room is asked again: a balancer may need a second to see it stop. */
+const KNOCK_MIN = 250;
+const KNOCK_MAX = 750;
+
 /** So often in a row a kind of carrier that has worked may fail before the other is tried. */
 const PATIENCE = 3;
 
@@ -54,6 +58,11 @@ export class Attempts {
   /** How long (ms) to wait before the next attempt. */
   pause() {
     return Math.random() * Math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** this.#pauses++);
+  }
+
+  /** How long (ms) to wait where a proxy has no room. */
+  knockPause() {
+    return KNOCK_MIN + Math.random() * (KNOCK_MAX - KNOCK_MIN);
   }
 
   /** How long (ms) to be content with HTTP before WebSockets are tried again. */

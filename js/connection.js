@@ -463,7 +463,7 @@ export class Connection {
     if (line.kind === "exchange") return;
     if (fresh) {
       this.#drop(line); // which is not to blame
-      this.#retryAt = now() + this.#attempts.pause();
+      this.#retryAt = now() + this.#attempts.knockPause();
       this.#arm();
     } else {
       this.#lost(line, message); // it may let us in later

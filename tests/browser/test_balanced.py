@@ -12,6 +12,7 @@ import pytest
 from tests.machine import find_haproxy
 from tests.peers import pattern
 from tests.proxy.client import Page
+from tests.proxy.running import until
 from tests.servers import HAProxy, ProxyProcess, ServerProcess
 
 pytestmark = pytest.mark.skipif(
@@ -168,22 +169,31 @@ def test_a_browser_s_carriers_are_at_one_proxy_also_after_a_cut(page, proxies, b
     page.run("import pynet_browser; pynet_browser.uninstall()")
 
 
-FOUR = """
+KNOCK = """
+import asyncio, builtins, pynet_browser
+builtins.opening = asyncio.ensure_future(pynet_browser.install(url, token=token))
+await asyncio.sleep(0)
+"""
+
+LET_IN = """
 import pynet_browser
-for _ in range(4):
-    await pynet_browser.install(url, token=token)
-    pynet_browser.uninstall()
-"let in"
+await opening
+pynet_browser.status().state
 """
 
 
 async def test_who_meets_a_proxy_that_stops_is_let_in_by_the_other(page, proxies, balancer):
     one, _ = proxies
     url = f"ws://{balancer.host}:{balancer.port}/pynet"
-    async with several(2, balancer, one.token) as pages:
-        [stopping] = [each for key, each in pages.items() if balancer.placed()[key] == "one"]
-        balancer.tell("disable health proxies/one")  # it learns of it a little later otherwise
+    async with several(2, balancer, one.token) as pages, contextlib.AsyncExitStack() as more:
+        at = {balancer.placed()[key]: key for key in pages}
+        for _ in range(2):  # whoever comes next goes to the one that has fewer
+            await more.enter_async_context(behind(balancer, one.token, at["two"]))
+        balancer.tell("disable health proxies/one")  # until it was met
         one.tell_to_stop()
-        await stopping.draining.wait()
-        assert page.run(FOUR, url=url, token=one.token) == "let in"
-        assert {name for key, name in balancer.placed().items() if key not in pages} == {"one", "two"}
+        await pages[at["one"]].draining.wait()
+        page.run(KNOCK, url=url, token=one.token)
+        await until(lambda: "GET /pynet 101 one" in balancer.log())
+        balancer.tell("enable health proxies/one")
+        assert page.run(LET_IN) == "attached"
+        page.run("import pynet_browser; pynet_browser.uninstall()")

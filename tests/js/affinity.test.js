@@ -33,7 +33,7 @@ suite("what balancers go by", () => {
     world.connection.begin();
     const { url } = world.webSocket;
     world.refuse("busy");
-    world.clock.advance(100);
+    world.clock.advance(750);
     assert.match(world.webSocket.url, ADDRESS);
     assert.notEqual(world.webSocket.url, url);
   });

@@ -116,7 +116,7 @@ suite("opening", () => {
     const world = new World(t);
     const opening = world.connection.open();
     world.refuse("busy");
-    world.clock.advance(100);
+    world.clock.advance(750);
     world.welcome();
     await opening;
     assert.equal(world.connection.carrier, "WebSocket");
@@ -314,7 +314,7 @@ suite("beginning", () => {
     const socket = world.connecting();
     world.refuse("busy");
     assert.equal(socket.state, "connecting");
-    world.clock.advance(100);
+    world.clock.advance(750);
     world.welcome();
     assert.deepEqual([world.connection.carrier, world.proxy.types()], ["WebSocket", ["connect"]]);
   });

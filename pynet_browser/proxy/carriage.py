@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pynet_browser.errors import ProtocolError
 from pynet_browser.frames import Frame, Goaway
-
-if TYPE_CHECKING:
-    from pynet_browser.proxy.session import Session
+from pynet_browser.link import Link
 
 __all__ = ["Carriage", "Carrier", "Ending"]
 
@@ -55,13 +53,19 @@ class Carriage:
     and stream are *quiet* from then on until the page shows on the WebSocket that it listens again.
 
     Args:
-        session: whose messages.
+        link: the session's messages.
         grace: seconds for which the session is kept while nobody carries it.
+        taken: called when messages were taken or acknowledged.
+        expired: called when nobody has carried it for so long.
     """
 
-    def __init__(self, session: Session, grace: float) -> None:
-        self._session = session
+    def __init__(
+        self, link: Link, grace: float, taken: Callable[[], None], expired: Callable[[], None]
+    ) -> None:
+        self._link = link
         self._grace = grace
+        self._taken = taken
+        self._expired = expired
         self._state = "detached"
         self._socket: Carrier | None = None
         self._greeting: list[bytes] = []  # of the WebSocket: what goes before all messages
@@ -123,7 +127,7 @@ class Carriage:
         self._greeting = [welcome, *self._notice]
         self._again, self._quiet = True, False
         self._limit = SEND_AHEAD
-        self._session.taken()
+        self._taken()
 
     def detach(self, socket: Carrier) -> None:
         """A WebSocket is gone."""
@@ -155,7 +159,7 @@ class Carriage:
         self._again |= bool(self._queue)  # which is in the answer
         self._queue.clear()
         self._limit = max(limit, SEND_AHEAD)
-        self._session.taken()
+        self._taken()
 
     def finish(self, exchange: Carrier, *, answered: bool) -> None:
         """An exchange is over; a page that was not ``answered`` listens elsewhere, or will ask again."""
@@ -220,6 +224,7 @@ class Carriage:
             if carrier:
                 self._dismiss(carrier, kind, goodbye.message if goodbye else "", goodbye)
         self._socket = self._stream = self._polling = None
+        self._taken = self._expired = _nothing  # what the session is part of no more needs no collector
 
     async def ended(self) -> None:
         """Wait until the page was told of the end."""
@@ -235,7 +240,7 @@ class Carriage:
     def _ended(self) -> None:
         if self._state == "attached" and not self._socket and not self._exchanges:
             self._turn("lose")
-            self._expiry = asyncio.get_running_loop().call_later(self._grace, self._session.end)
+            self._expiry = asyncio.get_running_loop().call_later(self._grace, self._expired)
 
     def _speak(self) -> None:
         self._quiet = False
@@ -276,32 +281,31 @@ class Carriage:
             yield from greeting
         if carrier is not self._speaker:
             return
-        link = self._session.link
         if self._again:
             self._again = False
-            self._queue = deque(link.replay())
-        self._queue.extend(link.take(time.monotonic()))
-        self._session.taken()
+            self._queue = deque(self._link.replay())
+        self._queue.extend(self._link.take(time.monotonic()))
+        self._taken()
         self.acknowledge_in_time()
         while self._queue and carrier is self._speaker:
             yield self._queue.popleft()
 
     def due(self, exchange: Carrier) -> bool:
         """Whether an exchange should be answered now."""
-        link = self._session.link
-        return exchange is not self._polling or not self._told or not link.all_acknowledged or link.ack_due
+        owed = not self._link.all_acknowledged or self._link.ack_due
+        return exchange is not self._polling or not self._told or owed
 
     def answer(self, exchange: Carrier, limit: int) -> list[bytes]:
         """What the answer of an exchange should hold behind ``welcome``."""
-        messages = self._session.link.outstanding(limit if exchange is self._polling else 0)
-        self._session.taken()
+        messages = self._link.outstanding(limit if exchange is self._polling else 0)
+        self._taken()
         self._told = True
         return [*self._notice, *messages]
 
     def acknowledge_in_time(self) -> None:
         """See to it that an acknowledgement which finds no message to ride on is sent alone."""
-        ack_at = self._session.link.ack_at
-        if self._session.link.ack_due:
+        ack_at = self._link.ack_at
+        if self._link.ack_due:
             self.wake()
         elif ack_at is not None and self._ack_timer is None:
             delay = max(0.0, ack_at - time.monotonic())
@@ -311,3 +315,7 @@ class Carriage:
         # If it is no longer owed, or owed later, nothing is sent, and `take` sets the timer anew.
         self._ack_timer = None
         self.wake()
+
+
+def _nothing() -> None:
+    pass

@@ -277,12 +277,14 @@ class Relays:
                 return _only(200, Failed(0, "EACCES", errand.dismissed))
             answer = asking.result()
         except (DialError, aiohttp.ClientError, OSError, ValueError) as error:
-            errand.error = _reason(error, asked.url)
+            # The traceback leads to frames that have the errand, which would need Python's collector.
+            errand.error = _reason(error.with_traceback(None), asked.url)
             return _only(200, Failed(0, errand.error.code, errand.error.message))
         finally:
             if not asking.done():
                 asking.cancel()
                 await asyncio.wait([asking])
+            errand.asking = None
         async with answer:
             return await self._passed_on(request, answer, errand)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import weakref
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Requests:
     """
 
     def __init__(self, session: Session, limit: int) -> None:
-        self._session = session
+        self._session: Session = weakref.proxy(session)  # which has this: no collector is needed
         self._limit = limit
         self._waiting: set[asyncio.Task[None]] = set()
         self._last: dict[int, asyncio.Task[None]] = {}  # of those that wait about one socket

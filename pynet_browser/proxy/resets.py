@@ -13,31 +13,29 @@ LOOKS = (0.01, 0.1, 1.0)
 
 
 class ResetWatch:
-    """Looks after one connection.
+    """Looks after one connection."""
 
-    Args:
-        matters: whether a reset would still be news.
-    """
-
-    def __init__(self, matters: Callable[[], bool]) -> None:
-        self._matters = matters
+    def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, transport: asyncio.Transport, looks: Sequence[float] = LOOKS) -> None:
-        """Data has gone out; a connection that was reset is aborted."""
+    def begin(
+        self, transport: asyncio.Transport, matters: Callable[[], bool], looks: Sequence[float] = LOOKS
+    ) -> None:
+        """Data has gone out; a connection that was reset is aborted, if that still ``matters`` then."""
         self.stop()
-        self._timer = asyncio.get_running_loop().call_later(looks[0], self._look, transport, looks[1:])
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(looks[0], self._look, transport, matters, looks[1:])
 
     def stop(self) -> None:
         """Look no more."""
         if self._timer:
             self._timer.cancel()
 
-    def _look(self, transport: asyncio.Transport, more: Sequence[float]) -> None:
+    def _look(self, transport: asyncio.Transport, matters: Callable[[], bool], more: Sequence[float]) -> None:
         self._timer = None
-        if not self._matters():
+        if not matters():
             return
         if transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             transport.abort()
         elif more:
-            self.begin(transport, more)
+            self.begin(transport, matters, more)

@@ -89,7 +89,7 @@ class Session(Owner[Endpoint]):
         self.busy = busy_within(0)
         self.link = Link()
         self.link.peer_replay = hello.replay
-        self.carriage = Carriage(self, sessions.config.grace)
+        self.carriage = Carriage(self.link, sessions.config.grace, self.taken, self.end)
         self._newest_socket = 0
         self._newest_own_socket = 0
         self._channel: DataChannel | None = None

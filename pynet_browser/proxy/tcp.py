@@ -89,7 +89,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         self._backlog = b""
         self._after_backlog: Frame | None = None
         self._lingering: asyncio.TimerHandle | None = None
-        self._resets = ResetWatch(lambda: self._state == "host_done")
+        self._resets = ResetWatch()
 
     # ── Connecting ─────────────────────────────────────────────────────────────────────────────────
 
@@ -140,6 +140,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
             self._gone(*reason(error))
 
     def _dialed(self, _task: asyncio.Task[None]) -> None:
+        self._dialing = None  # its error would keep this alive
         if self._socket is not None:
             self._socket.close()
 
@@ -148,8 +149,10 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
 
         The event loop must have taken the connection over: uvloop leaves open what was closed before.
         """
-        assert self._dialing
-        self._dialing.add_done_callback(lambda _: self.receive(Close(self.id)))
+        if self._dialing:
+            self._dialing.add_done_callback(lambda _: self.receive(Close(self.id)))
+        else:
+            asyncio.get_running_loop().call_soon(self.receive, Close(self.id))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
@@ -258,7 +261,7 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
         """Give bytes to the transport; tells whether all have gone out."""
         self._transport.write(data)
         if self._state == "host_done":
-            self._resets.begin(self._transport)
+            self._resets.begin(self._transport, lambda: self._state == "host_done")
         return not self._stuck
 
     def _hold(self, size: int) -> None:
@@ -375,11 +378,10 @@ class HostSocket(Endpoint, asyncio.BufferedProtocol):
             sock = self._socket if dialing else self._transport.get_extra_info("socket")
             if sock is not None and (reset or self._held):
                 reset_on_close(sock)
-            if dialing:
-                assert self._dialing
-                self._dialing.cancel()
-            else:
+            if not dialing:
                 self._transport.abort()
+            elif self._dialing:
+                self._dialing.cancel()
         self._backlog, self._after_backlog = b"", None
         self._turn("gone")
         self._release()

@@ -34,6 +34,10 @@ def close_reason(text: str) -> bytes:
 Sent: TypeAlias = Callable[[int, int], None]
 
 
+def _nothing() -> None:
+    pass
+
+
 class Channel:
     """One WebSocket, after its handshake, which must not answer pings by itself.
 
@@ -65,7 +69,7 @@ class Channel:
         self._keepalive = keepalive
         self.waiting = 0
         self.unfinished = 0
-        self.grown: Callable[[], None] = lambda: None
+        self.grown: Callable[[], None] = _nothing
         self._queue: deque[tuple[bytes, int, int]] = deque()
         self._awake = asyncio.Event()
         self._ending: tuple[int, bytes] | None = None
@@ -139,6 +143,7 @@ class Channel:
                         self._awake.clear()
                 await self._close()
         finally:
+            self.grown = _nothing  # of somebody who is done, and would need Python's collector
             if self._cutting:
                 self._cutting.cancel()
 

@@ -248,6 +248,7 @@ class DatagramStream(Stream):
         """Let go at once."""
         if self._opening:
             self._opening.cancel()
+            self._opening = None  # its error would keep this alive
         super().abort()
 
 

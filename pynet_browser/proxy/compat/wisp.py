@@ -239,6 +239,10 @@ class WispClient(StreamClient):
         self._since.pop(number, None)
         self._invited.pop(number, None)
 
+    def _abort_all(self) -> None:
+        super()._abort_all()
+        self._numbers.clear()
+
     # ── How much ───────────────────────────────────────────────────────────────────────────────────
 
     def _overfull(self) -> bool:

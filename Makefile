@@ -46,15 +46,12 @@ jupyterlite: $(LITE_SITE)
 test: setup $(LITE_SITE) $(NODE_STAMP)
 	$(PYTHON) tests/machine.py chromium curl dnsmasq firefox haproxy mariadb mosquitto nginx postgresql redis
 	$(PYTHON) tests/machine.py emscripten || echo "Without it the tests of programs that it compiles are left out."
-	@echo "What needs no browser, or one that is clicked at, is tested meanwhile, and shown afterwards."
-	@($(call TEST,tests/unit tests/machinery tests/tls tests/proxy $(CLICKED))) >build/tests-beside.txt 2>&1 & beside=$$!; \
-	($(call TEST,tests/browser $(CLICKED:%=--ignore=%))); browser=$$?; \
-	wait $$beside; beside=$$?; cat build/tests-beside.txt; exit $$((browser | beside))
+	@echo "What needs no browser is tested meanwhile, and shown afterwards."
+	@($(call TEST,tests/unit tests/machinery tests/tls tests/proxy)) >build/tests-here.txt 2>&1 & here=$$!; \
+	($(call TEST,tests/browser)); browser=$$?; wait $$here; here=$$?; cat build/tests-here.txt; exit $$((browser | here))
 
-# Neither half keeps two processors busy. That ARGS choose no test of one of them is no failure (5).
+# Neither kind keeps two processors busy. That ARGS choose no test of one of them is no failure (5).
 TEST = $(PYTHON) -m pytest $(1) $(ARGS) || test $$? -eq 5
-# What playwright drives, in a browser of its own.
-CLICKED := $(foreach name,demo emscripten jupyterlite libcurl novnc pyscript,tests/browser/test_$(name).py)
 
 check: $(DEV_STAMP) $(NPM_STAMP)
 	$(PYTHON) -m ruff check

@@ -158,6 +158,7 @@ for _ in range(100):
     if pynet_browser.status().udp == "webrtc":
         break
     await asyncio.sleep(0.05)
+await asyncio.sleep(1.2)  # until then some go by the session, behind those that it still carries
 sock.send(b"routed")
 sock.recv(100)
 sys.kept = sock  # for the next program

@@ -11,15 +11,12 @@ from functools import partial
 from aiohttp import WSMsgType, web
 
 from pynet_browser.proxy.compat import admission
-from pynet_browser.proxy.compat.channel import close_reason
 from pynet_browser.proxy.config import Config
 from pynet_browser.proxy.rooms import STOPPED, Bounds, Rooms, Seat
+from pynet_browser.proxy.websockets import CLOSE_TIMEOUT, close_reason, stop_heartbeat
 from pynet_browser.signalling import SUBPROTOCOL, check_name
 
 __all__ = ["Signalling"]
-
-CLOSE_TIMEOUT = 2.0
-"""Seconds in which a peer must have answered the close."""
 
 UNSUPPORTED_DATA, POLICY_VIOLATION = 1003, 1008
 """Close codes (RFC 6455 §7.4.1)."""
@@ -77,6 +74,7 @@ class Signalling:
             await serving
         finally:
             tenant.visits.discard(visit)
+            stop_heartbeat(socket)
         return socket
 
     async def close(self) -> None:

@@ -10,6 +10,9 @@ from random import Random
 
 import aiohttp
 import pytest
+import websockets
+from aiohttp import web
+from websockets import Subprotocol
 
 from tests.peers import Echo
 from tests.proxy.hosts import UdpEcho
@@ -82,3 +85,17 @@ async def test_what_has_ended_needs_no_collector(proxy: RunningProxy, echo: Echo
             gc.garbage.clear()
             gc.enable()
     assert found == {}
+
+
+@pytest.mark.parametrize("message", [b"", b"no greeting"])
+async def test_no_timer_keeps_a_websocket_that_was_closed(proxy: RunningProxy, message: bytes) -> None:
+    for _ in range(ROUNDS):
+        async with websockets.connect(
+            proxy.url, subprotocols=[Subprotocol("pynet.v1")], proxy=None
+        ) as socket:
+            await socket.send(message)
+            await socket.wait_closed()
+            assert socket.close_code == 4400
+    await asyncio.sleep(0.1)
+    gc.collect()
+    assert [each for each in gc.get_objects() if isinstance(each, web.WebSocketResponse)] == []

@@ -16,17 +16,12 @@ from pynet_browser.proxy.carriers.incoming import GREETING_MAX, take_in
 from pynet_browser.proxy.door import GreetingError, Visitor
 from pynet_browser.proxy.endpoint import Traffic
 from pynet_browser.proxy.session import Session
+from pynet_browser.proxy.websockets import CLOSE_TIMEOUT, close_reason, stop_heartbeat
 from pynet_browser.wire import MESSAGE_HEADER, MessageReader, encode_frame, encode_message, frames_of
 
 __all__ = ["SUBPROTOCOL", "handle"]
 
 SUBPROTOCOL = "pynet.v1"
-
-CLOSE_TIMEOUT = 2.0
-"""Seconds in which a peer must have taken the last frame and answered the close."""
-
-CLOSE_REASON_MAX = 123
-"""Bytes of text that a close frame has room for (RFC 6455 §5.5)."""
 
 LEAVING = {WSCloseCode.OK, WSCloseCode.GOING_AWAY}
 """With these a page says that it is done, or a browser that the page was left (RFC 6455 §7.4.1)."""
@@ -63,6 +58,8 @@ async def handle(request: web.Request) -> web.StreamResponse:
         await carrier.end("protocol", str(error))
     else:
         await carrier.run(session)
+    finally:
+        stop_heartbeat(socket)
     return socket
 
 
@@ -97,12 +94,11 @@ class WebSocketCarrier:
 
     async def end(self, kind: Ending, reason: str, last: Frame | None = None) -> None:
         """Close the WebSocket; a peer that does not take its part in that is cut off."""
-        text = reason.encode()[:CLOSE_REASON_MAX].decode(errors="ignore").encode()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 if last:
                     await self._send(encode_message(0, 0, [encode_frame(last)]))
-                await self._socket.close(code=CLOSE_CODES[kind], message=text)
+                await self._socket.close(code=CLOSE_CODES[kind], message=close_reason(reason))
         except TimeoutError:
             if self._transport:
                 self._transport.abort()

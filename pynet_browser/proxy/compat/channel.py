@@ -13,23 +13,12 @@ from aiohttp import WSMsgType, web
 from pynet_browser.proxy.app import CONFIG, SESSIONS
 from pynet_browser.proxy.compat.arrival import PayloadCounter
 from pynet_browser.proxy.endpoint import Traffic
+from pynet_browser.proxy.websockets import CLOSE_TIMEOUT, close_reason
 
-__all__ = ["CLOSE_TIMEOUT", "FLUSH_TIMEOUT", "Channel", "close_reason"]
-
-CLOSE_TIMEOUT = 2.0
-"""Seconds in which a peer must have answered the close."""
+__all__ = ["FLUSH_TIMEOUT", "Channel"]
 
 FLUSH_TIMEOUT = 60.0
 """Seconds in which a peer must have taken what was sent before the close."""
-
-REASON_MAX = 123
-"""Bytes of text that a close frame has room for (RFC 6455 §5.5)."""
-
-
-def close_reason(text: str) -> bytes:
-    """As much of a text as a close frame takes."""
-    return text.encode()[:REASON_MAX].decode(errors="ignore").encode()
-
 
 Sent: TypeAlias = Callable[[int, int], None]
 

@@ -15,6 +15,7 @@ import { Listener } from "./listener.js";
 import { probe, surroundings } from "./probe.js";
 import { AF_UNIX, PROTOCOLS, SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
 import { forC } from "./sockfs/opensocket.js";
+import { suspension } from "./sockfs/parking.js";
 import { takeSignals } from "./sockfs/signals.js";
 import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
@@ -44,6 +45,7 @@ export {
   streamOf,
   streamsBodies,
   surroundings,
+  suspension,
   takeSignals,
 };
 

@@ -331,13 +331,17 @@ def open_network_sync(
         BlockingError: Python cannot be suspended here, and blocking calls were to wait in no other way.
     """
     exports, module, given = _page_side(options, on_blocked, on_no_channel)
-    from pyodide.ffi import JsException, run_sync
+    from pyodide.ffi import JsException
 
     suspends = options.blocking != "xhr" and can_suspend()
     if options.url and options.blocking == "jspi" and not suspends:
         raise BlockingError("install_sync")
     try:
-        return Network(run_sync(exports.open(module, given)) if suspends else exports.openNow(module, given))
+        return Network(
+            _suspend(exports.suspension(module, exports.open(module, given)))
+            if suspends
+            else exports.openNow(module, given)
+        )
     except JsException as error:
         raise _refusal(error) from None
 
@@ -415,17 +419,22 @@ def wait_for(awaitable: Awaitable[T]) -> T:
         KeyboardInterrupt: a signal has come meanwhile, or what else Python's handler of it raises; what was
             waited for is cancelled.
     """
+    import asyncio
+
     import pyodide_js
-    from pyodide.ffi import run_sync
+    from pyodide.ffi import JsProxy
 
     module = pyodide_js._module
-    if not getattr(module, "Py_EmscriptenSignalBuffer", None):  # nobody can send signals
-        return cast(T, run_sync(awaitable))
+    takes_signals = bool(getattr(module, "Py_EmscriptenSignalBuffer", None))
+    if not takes_signals and isinstance(awaitable, JsProxy):
+        return cast(T, _suspend(page_side().suspension(module, awaitable)))
+    future = asyncio.ensure_future(awaitable)
+    if not takes_signals:
+        _until_done(module, future)
+        return future.result()
     import _thread
-    import asyncio
     import signal
 
-    future = asyncio.ensure_future(awaitable)
     try:
         while (signals := _suspended(module, future)) or not future.done():
             for number in signals:
@@ -439,29 +448,42 @@ def wait_for(awaitable: Awaitable[T]) -> T:
 
 def _suspended(module: Any, future: asyncio.Future[T]) -> list[int]:
     """Suspend Python until that is done, or signals have come: these."""
-    from pyodide.ffi import run_sync
-
-    waiting = future.get_loop().create_future()
     signals: list[int] = []
-
-    def wake(_done: object = None) -> None:
-        if not waiting.done():
-            waiting.set_result(None)
+    suspension = page_side().suspension(module)
 
     def take(number: int) -> None:
         signals.append(number)
-        wake()
+        suspension.resolve()
 
     taking = callback(take)
     forget = page_side().takeSignals(module, taking)
-    future.add_done_callback(wake)
     try:
-        run_sync(waiting)
+        _until_done(module, future, suspension)
     finally:
-        future.remove_done_callback(wake)
         forget()
         taking.destroy()
     return signals
+
+
+def _until_done(module: Any, future: asyncio.Future[T], suspension: Any = None) -> None:
+    """Suspend Python until that is done, or the suspension is ended."""
+    suspension = suspension or page_side().suspension(module)
+
+    def wake(_done: object) -> None:
+        suspension.resolve()
+
+    future.add_done_callback(wake)
+    try:
+        _suspend(suspension)
+    finally:
+        future.remove_done_callback(wake)
+
+
+def _suspend(suspension: Any) -> Any:
+    """Suspend Python so that its collector lets what is suspended alone."""
+    from pyodide.ffi import run_sync
+
+    return run_sync(suspension.promise)
 
 
 async def examine(url: str, token: str, agent: str, host: str, port: int, *, blocks: bool) -> dict[str, Any]:

@@ -106,7 +106,7 @@ export class SocketFileSystem {
     this.#onBlocked = onBlocked;
     this.#blocking = new Blocking(uplink, () => this.interrupted);
     this.local = new LocalNetwork({ now: () => performance.now(), paths: this.#paths() });
-    this.parking = new Parking(module);
+    this.parking = Parking.of(module);
     this.#polling = new Polling(this);
     this.streamOps = this.#makeStreamOps();
   }

@@ -17,11 +17,32 @@ const COOKIE = "xdebugpy";
 const INTERPRETER_OF_THREAD = 200;
 const FRAME_OF_THREAD = 208;
 
+/**
+ * What Python may be suspended on by `run_sync`: the same promise, or one until `resolve` is called.
+ * @param {any} module Pyodide's @param {Promise<any>} [given]
+ * @returns {{promise: Promise<any>, resolve: () => void}}
+ */
+export function suspension(module, given) {
+  let resolve = () => {};
+  const wait = given ?? new Promise((settle) => { resolve = () => settle(undefined); });
+  return { promise: Parking.of(module).parkSoon(wait), resolve };
+}
+
+/** @type {WeakMap<object, Parking>} */
+const parkings = new WeakMap();
+
 export class Parking {
   /** Of a thread state: where it has its current frame; 0 where nothing needs to be done. */
   #frame = 0;
   /** Settled when the one that goes on, if any, has its stack back. @type {Promise<unknown>} */
   #free = Promise.resolve();
+
+  /** @param {any} module Pyodide's @returns {Parking} its only one */
+  static of(module) {
+    const known = parkings.get(module) ?? new Parking(module);
+    parkings.set(module, known);
+    return known;
+  }
 
   /** @param {any} module Pyodide's */
   constructor(module) {
@@ -49,6 +70,28 @@ export class Parking {
   }
 
   /**
+   * The same for a promise that Python's `run_sync` will be suspended on. Of what it awaits at last, its own thread
+   * state put away, the constructor is asked for (ECMA-262 §27.2.4.7.1): nothing runs between that and suspending.
+   * @template T
+   * @param {Promise<T>} wait
+   * @returns {Promise<T>}
+   */
+  parkSoon(wait) {
+    const thread = this.#frame && this.module._PyThreadState_GetUnchecked();
+    if (!thread) return wait;
+    const at = (thread + this.#frame) >> 2;
+    let frame = 0;
+    const parked = this.#given(wait, at, () => frame);
+    Object.defineProperty(parked, "constructor", {
+      get: () => {
+        if (!frame && this.module._PyThreadState_GetUnchecked() !== thread) frame = this.#take(at);
+        return Promise;
+      },
+    });
+    return parked;
+  }
+
+  /**
    * Several may be told to go on in one turn, and the first would run while the others' stacks are not back: so
    * only one does in each.
    * @template T
@@ -56,19 +99,37 @@ export class Parking {
    * @param {number} at
    * @returns {Promise<T>}
    */
-  async #parked(wait, at) {
-    const { module } = this;
-    const frame = module.HEAPU32[at];
-    module.HEAPU32[at] = 0;
+  #parked(wait, at) {
+    const frame = this.#take(at);
+    return this.#given(wait, at, () => frame);
+  }
+
+  /** @param {number} at */
+  #take(at) {
+    const frame = this.module.HEAPU32[at];
+    this.module.HEAPU32[at] = 0;
+    return frame;
+  }
+
+  /**
+   * @template T
+   * @param {Promise<T>} wait
+   * @param {number} at
+   * @param {() => number} taken the frame; 0 if it was left where it is
+   * @returns {Promise<T>}
+   */
+  async #given(wait, at, taken) {
     try {
       return await wait;
     } finally {
-      const before = this.#free;
-      let done = () => {};
-      this.#free = new Promise((resolve) => { done = () => resolve(undefined); });
-      await before;
-      afterTurn(done);
-      module.HEAPU32[at] = frame; // the memory may have grown: its views are others then
+      if (taken()) {
+        const before = this.#free;
+        let done = () => {};
+        this.#free = new Promise((resolve) => { done = () => resolve(undefined); });
+        await before;
+        afterTurn(done);
+        this.module.HEAPU32[at] = taken(); // the memory may have grown: its views are others then
+      }
     }
   }
 }

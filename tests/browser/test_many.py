@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.peers import Echo, Source
 
 
@@ -157,10 +159,12 @@ def test_five_hundred_sockets_of_every_kind_are_told_apart(anywhere):
     assert result == [500, [], [0, 0, 0], True]
 
 
-def test_garbage_is_collected_while_calls_wait_at_every_depth(python):
+@pytest.mark.parametrize("call", ["of a socket", "of another kind"])
+def test_garbage_is_collected_while_calls_wait_at_every_depth(python, call):
     """Each level has a frame on the C stack, where others write while it is suspended."""
     source = """
 import asyncio, gc, socket
+from pynet_browser.runtime import wait_for
 
 def nested(depth, then):
     if depth == 0:
@@ -183,7 +187,11 @@ async def waiting(depth, turns):
         right.send(b"x")
     task = asyncio.create_task(answer())
     await asyncio.sleep(0)
-    got = nested(depth, lambda: left.recv(1))
+    if call == "of a socket":
+        got = nested(depth, lambda: left.recv(1))
+    else:
+        nested(depth, lambda: wait_for(task))
+        got = left.recv(1)
     nested(45 - depth, lambda: [Ring() for _ in range(200)])
     await task
     left.close()
@@ -198,4 +206,4 @@ finally:
     gc.set_threshold(*thresholds)
 got.count(b"x")
 """
-    assert python.run(source) == 60
+    assert python.run(source, call=call) == 60

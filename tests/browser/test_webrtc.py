@@ -527,6 +527,10 @@ SAY = """async () => {
     return document.querySelector("#state").textContent;
 }"""
 
+HEARD = """async () => {
+    while (!document.querySelector("#said li")) await new Promise((resolve) => setTimeout(resolve, 10));
+}"""
+
 SAID = "() => [...document.querySelectorAll('#said li')].map((item) => item.textContent)"
 
 
@@ -535,6 +539,7 @@ def test_the_page_of_the_demo_meets_python_elsewhere(ada, driven, proxy, start):
     start(ada, "attic", timeout=30)
     assert ada.run(MET, timeout=40) == "open"
     ada.run("await channel.send('hello')")
+    tab.evaluate(HEARD)
     assert tab.evaluate(SAY) == "The other page is here."
     assert ada.run("await channel.recv(10)") == "Grüße"
     assert tab.evaluate(SAID) == ["hello", "Grüße"]

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Parking } from "../../js/sockfs/parking.js";
+import { Parking, suspension } from "../../js/sockfs/parking.js";
 
 const RUNTIME = 1000;
 const INTERPRETER = 4242;
@@ -55,6 +55,28 @@ test("a wait that fails gives the frame back, too", async () => {
   const module = interpreter("314.0.7");
   await assert.rejects(new Parking(module).park(Promise.reject(new Error("no"))), /no/);
   assert.equal(module.frame(THREADS[0]), 71);
+});
+
+test("for run_sync a frame is taken when its thread is put away, and not before", async () => {
+  const module = interpreter("314.0.7");
+  const { promise, resolve } = withResolvers();
+  const parked = new Parking(module).parkSoon(promise);
+  assert.equal(parked.constructor, Promise);
+  assert.equal(module.frame(THREADS[0]), 71); // it still runs
+  module._PyThreadState_GetUnchecked = () => THREADS[1];
+  const waiting = (async () => await parked)();
+  assert.equal(module.frame(THREADS[0]), 0);
+  assert.equal(module.frame(THREADS[1]), 72);
+  resolve(5);
+  assert.equal(await waiting, 5);
+  assert.equal(module.frame(THREADS[0]), 71);
+});
+
+test("an interpreter has one parking, and where it needs none run_sync gets the promise that it would", () => {
+  const module = interpreter("314.0.8");
+  assert.equal(Parking.of(module), Parking.of(module));
+  const wait = Promise.resolve(1);
+  assert.equal(suspension(module, wait).promise, wait);
 });
 
 test("of those told to go on together, each does in a turn of its own", async () => {

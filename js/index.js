@@ -15,7 +15,7 @@ import { Listener } from "./listener.js";
 import { probe, surroundings } from "./probe.js";
 import { AF_UNIX, PROTOCOLS, SocketFileSystem, missingParts } from "./sockfs/filesystem.js";
 import { forC } from "./sockfs/opensocket.js";
-import { suspension } from "./sockfs/parking.js";
+import { parked, suspension } from "./sockfs/parking.js";
 import { takeSignals } from "./sockfs/signals.js";
 import { Uplink } from "./uplink.js";
 import { Watchlist } from "./watchlist.js";
@@ -37,6 +37,7 @@ export {
   openPeer,
   openStore,
   pageAddress,
+  parked,
   probe,
   requestNow,
   share,

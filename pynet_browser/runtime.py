@@ -338,7 +338,7 @@ def open_network_sync(
         raise BlockingError("install_sync")
     try:
         return Network(
-            _suspend(exports.suspension(module, exports.open(module, given)))
+            _suspend(exports.parked(module, exports.open(module, given)))
             if suspends
             else exports.openNow(module, given)
         )
@@ -427,7 +427,7 @@ def wait_for(awaitable: Awaitable[T]) -> T:
     module = pyodide_js._module
     takes_signals = bool(getattr(module, "Py_EmscriptenSignalBuffer", None))
     if not takes_signals and isinstance(awaitable, JsProxy):
-        return cast(T, _suspend(page_side().suspension(module, awaitable)))
+        return cast(T, _suspend(page_side().parked(module, awaitable)))
     future = asyncio.ensure_future(awaitable)
     if not takes_signals:
         _until_done(module, future)
@@ -474,16 +474,16 @@ def _until_done(module: Any, future: asyncio.Future[T], suspension: Any = None) 
 
     future.add_done_callback(wake)
     try:
-        _suspend(suspension)
+        _suspend(suspension.promise)
     finally:
         future.remove_done_callback(wake)
 
 
-def _suspend(suspension: Any) -> Any:
-    """Suspend Python so that its collector lets what is suspended alone."""
+def _suspend(parked: Any) -> Any:
+    """Suspend Python on a promise that keeps its collector off what is suspended."""
     from pyodide.ffi import run_sync
 
-    return run_sync(suspension.promise)
+    return run_sync(parked)
 
 
 async def examine(url: str, token: str, agent: str, host: str, port: int, *, blocks: bool) -> dict[str, Any]:

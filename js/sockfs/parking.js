@@ -17,15 +17,16 @@ const COOKIE = "xdebugpy";
 const INTERPRETER_OF_THREAD = 200;
 const FRAME_OF_THREAD = 208;
 
-/**
- * What Python may be suspended on by `run_sync`: the same promise, or one until `resolve` is called.
- * @param {any} module Pyodide's @param {Promise<any>} [given]
- * @returns {{promise: Promise<any>, resolve: () => void}}
- */
-export function suspension(module, given) {
+/** What Python may be suspended on by `run_sync`. @param {any} module Pyodide's @param {Promise<any>} wait */
+export function parked(module, wait) {
+  return Parking.of(module).parkSoon(wait);
+}
+
+/** The same, until `resolve` is called. @param {any} module Pyodide's */
+export function suspension(module) {
   let resolve = () => {};
-  const wait = given ?? new Promise((settle) => { resolve = () => settle(undefined); });
-  return { promise: Parking.of(module).parkSoon(wait), resolve };
+  const wait = new Promise((settle) => { resolve = () => settle(undefined); });
+  return { promise: parked(module, wait), resolve };
 }
 
 /** @type {WeakMap<object, Parking>} */
@@ -81,14 +82,14 @@ export class Parking {
     if (!thread) return wait;
     const at = (thread + this.#frame) >> 2;
     let frame = 0;
-    const parked = this.#given(wait, at, () => frame);
-    Object.defineProperty(parked, "constructor", {
+    const given = this.#given(wait, at, () => frame);
+    Object.defineProperty(given, "constructor", {
       get: () => {
         if (!frame && this.module._PyThreadState_GetUnchecked() !== thread) frame = this.#take(at);
         return Promise;
       },
     });
-    return parked;
+    return given;
   }
 
   /**

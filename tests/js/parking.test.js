@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Parking, suspension } from "../../js/sockfs/parking.js";
+import { Parking, parked } from "../../js/sockfs/parking.js";
 
 const RUNTIME = 1000;
 const INTERPRETER = 4242;
@@ -43,11 +43,11 @@ test("an interpreter that needs no help is left alone", () => {
 test("the frame of a suspended thread is gone until it goes on", async () => {
   const module = interpreter("314.0.7");
   const { promise, resolve } = withResolvers();
-  const parked = new Parking(module).park(promise);
+  const left = new Parking(module).park(promise);
   assert.equal(module.frame(THREADS[0]), 0);
   module.HEAPU32 = module.HEAPU32.slice(); // the memory grows
   resolve(5);
-  assert.equal(await parked, 5);
+  assert.equal(await left, 5);
   assert.equal(module.frame(THREADS[0]), 71);
 });
 
@@ -60,11 +60,11 @@ test("a wait that fails gives the frame back, too", async () => {
 test("for run_sync a frame is taken when its thread is put away, and not before", async () => {
   const module = interpreter("314.0.7");
   const { promise, resolve } = withResolvers();
-  const parked = new Parking(module).parkSoon(promise);
-  assert.equal(parked.constructor, Promise);
+  const soon = new Parking(module).parkSoon(promise);
+  assert.equal(soon.constructor, Promise);
   assert.equal(module.frame(THREADS[0]), 71); // it still runs
   module._PyThreadState_GetUnchecked = () => THREADS[1];
-  const waiting = (async () => await parked)();
+  const waiting = (async () => await soon)();
   assert.equal(module.frame(THREADS[0]), 0);
   assert.equal(module.frame(THREADS[1]), 72);
   resolve(5);
@@ -76,7 +76,7 @@ test("an interpreter has one parking, and where it needs none run_sync gets the 
   const module = interpreter("314.0.8");
   assert.equal(Parking.of(module), Parking.of(module));
   const wait = Promise.resolve(1);
-  assert.equal(suspension(module, wait).promise, wait);
+  assert.equal(parked(module, wait), wait);
 });
 
 test("of those told to go on together, each does in a turn of its own", async () => {

@@ -31,6 +31,7 @@ def ffi(monkeypatch) -> Any:
     module: Any = ModuleType("pyodide.ffi")
     module.can_run_sync = lambda: False
     module.run_sync = None
+    module.JsProxy = asyncio.Future  # what promises are here
     module.create_proxy = lambda value: SimpleNamespace(
         value=value, destroy=lambda: module.destroyed.append(value)
     )
@@ -93,7 +94,10 @@ async def test_waiting_for_one_that_is_not_here_where_nothing_can_wait_says_what
         answer.wait()
 
 
-async def test_where_it_can_the_stack_is_suspended(ffi):
+async def test_where_it_can_the_stack_is_suspended(ffi, monkeypatch):
+    monkeypatch.setattr(
+        runtime, "page_side", lambda: SimpleNamespace(parked=lambda _module, promise: ("parked", promise))
+    )
     pending = Pending()
     suspended: list[Any] = []
 
@@ -106,7 +110,7 @@ async def test_where_it_can_the_stack_is_suspended(ffi):
     answer = Reply("bind", page, pending)
     assert answer.suspends
     assert answer.wait() == {"port": 5}
-    assert (suspended, page.waited) == ([pending.promise], [])
+    assert (suspended, page.waited) == ([("parked", pending.promise)], [])
 
 
 @pytest.fixture
@@ -125,7 +129,18 @@ def module(ffi, monkeypatch) -> Iterator[SimpleNamespace]:
         loop = asyncio.get_event_loop()
         return loop.run_until_complete(future)
 
-    monkeypatch.setattr(runtime, "page_side", lambda: SimpleNamespace(takeSignals=take_signals))
+    def suspension(_module: Any) -> Any:
+        promise: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+
+        def resolve() -> None:
+            if not promise.done():
+                promise.set_result(None)
+
+        return SimpleNamespace(promise=promise, resolve=resolve)
+
+    page = SimpleNamespace(takeSignals=take_signals, suspension=suspension)
+    monkeypatch.setattr(runtime, "page_side", lambda: page)
+    ffi.JsProxy = type(None)
     ffi.run_sync = run_sync
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -339,6 +354,9 @@ class Exports:
 
     def missingParts(self, _module: Any) -> Plain:  # noqa: N802  JavaScript's name
         return Plain(self.missing)
+
+    def parked(self, _module: Any, promise: Any) -> Any:
+        return promise
 
     async def open(self, *arguments: Any) -> str:
         return self.openNow(*arguments, name="open")

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
@@ -13,6 +14,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.http_site import HttpSite, SiteHandler
 from tests.peers import pattern
+
+HELD_MAX = 20.0
+"""Seconds after which a connection that is held ends by itself."""
 
 BROTLI_HELLO = bytes.fromhex("0b028068656c6c6f03")
 """``hello`` in brotli (RFC 7932)."""
@@ -25,7 +29,8 @@ class WebHandler(SiteHandler):
     ``/gzip``, ``/br``           bodies that are compressed
     ``/drip?pieces=N&pause=S``   N bytes, S seconds apart
     ``/stall``                   nothing at all
-    ``/break?pause=S``           one chunk of several, and the connection's end, then or S seconds later
+    ``/break``                   one chunk of several, and the connection's end
+    ``/break?held=1``            the same, but its end comes when ``WebSite.let_break`` is set
     ``/go/CODE?to=URL``          that redirect
     ``/loop``                    redirects to itself
     ``/cookies``                 what cookies came; with ``?set=name%3Dvalue`` it sets one
@@ -41,7 +46,7 @@ class WebHandler(SiteHandler):
         given = {name: values[0] for name, values in parse_qs(url.query).items()}
         routes: dict[str, Callable[[], None]] = {
             "br": lambda: self.answer_coded("br", BROTLI_HELLO),
-            "break": lambda: self.break_off(float(given.get("pause", "0"))),
+            "break": lambda: self.break_off(held="held" in given),
             "charset": lambda: self.answer("Grüße".encode("latin-1"), kind="text/plain; charset=iso-8859-1"),
             "cookies": lambda: self.cookies(given.get("set")),
             "drip": lambda: self.drip(int(given["pieces"]), float(given["pause"])),
@@ -69,12 +74,13 @@ class WebHandler(SiteHandler):
 
     do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the base class's names
 
-    def break_off(self, pause: float) -> None:
+    def break_off(self, *, held: bool) -> None:
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.write(b"3e8\r\n" + pattern(1000) + b"\r\n")
-        time.sleep(pause)
+        if held:
+            self.site.let_break.wait(HELD_MAX)
         self.close_connection = True
 
     def stall(self) -> None:
@@ -179,6 +185,7 @@ class WebSite(HttpSite):
     Attributes:
         cors: whether pages of other origins may read its answers.
         requests: what has come: method and path of each.
+        let_break: set when connections that are held may end.
     """
 
     def __init__(self, *, cors: bool, tls: ssl.SSLContext | None = None) -> None:
@@ -187,3 +194,4 @@ class WebSite(HttpSite):
         self._server.site = self
         self.cors = cors
         self.requests: list[str] = []
+        self.let_break = threading.Event()

@@ -23,8 +23,8 @@ def collect_seldom() -> None:
     """Let the collector look at sessions alone, and seldom at all of them; to be called when all is imported.
 
     While it looks at everything nobody is served: for 0.2 s with ten thousand sockets, at every quarter more
-    of them, and for 0.05 s with none, measured. What the proxy is done with needs no collector: whoever ends
-    lets go of what leads back to it.
+    of them, and for 0.05 s with none, measured. What of ours has ended needs no collector: it lets go of
+    what leads back to it.
     """
     gc.collect()
     gc.freeze()

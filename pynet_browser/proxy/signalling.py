@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from functools import partial
 
 from aiohttp import WSMsgType, web
 
@@ -64,8 +62,7 @@ class Signalling:
         # A task of its own, so that `close` can wait for it.
         most, there = tenant.limits.visits, len(tenant.visits)
         too_many = "" if most is None or there < most else tenant.too_many("visits", there)
-        seat = partial(self.rooms.enter, name, now=time.monotonic(), too_many=too_many)
-        visit = _Visit(socket, request.transport, seat)
+        visit = _Visit(socket, request.transport, self.rooms, name, too_many)
         serving = asyncio.create_task(visit.run())
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -91,13 +88,15 @@ class _Visit:
         self,
         socket: web.WebSocketResponse,
         transport: asyncio.Transport | None,
-        enter: Callable[[Callable[[Seat], None]], Seat],
+        rooms: Rooms,
+        name: str,
+        too_many: str,
     ) -> None:
         self._socket = socket
         self._transport = transport
         self._awake = asyncio.Event()
         self._over = asyncio.Event()
-        self._seat = enter(self._wake)
+        self._seat = rooms.enter(name, self._wake, time.monotonic(), too_many)
 
     def _wake(self, seat: Seat) -> None:
         self._awake.set()

@@ -182,16 +182,18 @@ pynet_browser.status().state
 """
 
 
-async def test_who_meets_a_proxy_that_stops_is_let_in_by_the_other(page, proxies, balancer):
+async def test_who_meets_a_proxy_that_stops_is_let_in_by_the_other(page, proxies, balancer, echo_server):
     one, _ = proxies
     url = f"ws://{balancer.host}:{balancer.port}/pynet"
     async with several(2, balancer, one.token) as pages, contextlib.AsyncExitStack() as more:
         at = {balancer.placed()[key]: key for key in pages}
         for _ in range(2):  # whoever comes next goes to the one that has fewer
             await more.enter_async_context(behind(balancer, one.token, at["two"]))
+        busy = pages[at["one"]]
+        await busy.connect(*echo_server.address).connected()  # an idle proxy would stop at once
         balancer.tell("disable health proxies/one")  # until it was met
         one.tell_to_stop()
-        await pages[at["one"]].draining.wait()
+        await busy.draining.wait()
         page.run(KNOCK, url=url, token=one.token)
         await until(lambda: "GET /pynet 101 one" in balancer.log())
         balancer.tell("enable health proxies/one")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import time
 
 import pytest
 
 from tests.beside import Beside
-from tests.peers import Source, pattern
+from tests.peers import TcpPeer, pattern
 from tests.relay import Relay
 from tests.servers import ProxyProcess
 
@@ -82,29 +83,32 @@ def test_what_is_open_goes_on_and_what_is_new_goes_to_another_proxy(page, instal
         assert relay.accepted == 2
 
 
+class Stopping(TcpPeer):
+    """Sends a quarter of ``pattern(SIZE)``, and the rest when its proxy was told to stop."""
+
+    def __init__(self, proxy: ProxyProcess) -> None:
+        super().__init__()
+        self._proxy = proxy
+
+    def serve(self, connection: socket.socket) -> None:
+        connection.sendall(pattern(SIZE // 4))
+        told_to_stop(self._proxy)
+        connection.sendall(pattern(SIZE - SIZE // 4, SIZE // 4))
+
+
 def test_a_transfer_in_progress_ends_whole(page, install, start_behind):
     behind = start_behind()
     source = """
 import hashlib, socket
-digest, count = hashlib.sha256(), 0
+digest = hashlib.sha256()
 with socket.create_connection((host, port), 30) as connection:
     while piece := connection.recv(100_000):
-        if count < size // 4 <= count + len(piece):
-            tell("now")
         digest.update(piece)
-        count += len(piece)
 digest.hexdigest()
 """
-    with Source(SIZE) as peer, Relay(behind.address, rate=10_000_000) as relay:
+    with Stopping(behind) as peer, Relay(behind.address) as relay:
         install(relay, behind)
-        got = page.run(
-            source,
-            host=peer.host,
-            port=peer.port,
-            size=SIZE,
-            tell=lambda _: behind.tell_to_stop(),
-            timeout=60,
-        )
+        got = page.run(source, host=peer.host, port=peer.port, timeout=60)
         assert behind.status(timeout=10) == 0
         assert "Waiting up to" in behind.log()
     assert got == hashlib.sha256(pattern(SIZE)).hexdigest()

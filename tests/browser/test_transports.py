@@ -23,6 +23,7 @@ class Recording(asyncio.Protocol):
         self.note("eof")
         return True
     def pause_writing(self):
+        self.held = self.transport.get_write_buffer_size()
         self.note("pause")
     def resume_writing(self):
         self.note("resume")
@@ -64,8 +65,7 @@ while "pause" not in client.calls:
     client.transport.write(b"%07d." % (sent // 8) * 8192)
     sent += 8 * 8192
     await asyncio.sleep(0)
-held = client.transport.get_write_buffer_size()
-paused = [peer.transport.is_reading(), held > 100_000, len(peer.data) < sent]
+paused = [peer.transport.is_reading(), client.held > 100_000, len(peer.data) < sent]
 peer.transport.resume_reading()
 await client.until(lambda: "resume" in client.calls)
 await peer.until(lambda: len(peer.data) == sent)

@@ -14,12 +14,11 @@ from tests.udp_relay import UdpRelay
 INSTALL = "import pynet_browser; await pynet_browser.install(url, token=token, udp=udp); None"
 
 UNTIL_OPEN = """
-import asyncio, pynet_browser, socket
+import asyncio, pynet_browser, socket, time
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
     first.sendto(b"", ("127.0.0.1", 9))
-    for _ in range(200):
-        if pynet_browser.status().udp == "webrtc":
-            break
+    until = time.monotonic() + 25
+    while time.monotonic() < until and pynet_browser.status().udp != "webrtc":
         await asyncio.sleep(0.02)
         first.setblocking(False)
         try:
@@ -148,15 +147,14 @@ said
 """
 
 BY_CHANNEL = """
-import asyncio, pynet_browser, socket, sys
+import asyncio, pynet_browser, socket, sys, time
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.settimeout(10)
 sock.connect(tuple(echo))
-for _ in range(100):
+until = time.monotonic() + 25
+while time.monotonic() < until and pynet_browser.status().udp != "webrtc":
     sock.send(b"warm")
     sock.recv(100)
-    if pynet_browser.status().udp == "webrtc":
-        break
     await asyncio.sleep(0.05)
 await asyncio.sleep(1.2)  # until then some go by the session, behind those that it still carries
 sock.send(b"routed")

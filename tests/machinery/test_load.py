@@ -10,7 +10,7 @@ from bench.load_tables import AIMS, TITLES, render
 from tests.servers import ROOT
 
 SMALL = (
-    "--idle=20 --active=6 --sockets=40 --hold=1 --rate=100 --bulk=4 --slow=2 --size=4 --messages=200 "
+    "--idle=20 --active=6 --sockets=40 --hold=4 --rate=100 --bulk=4 --slow=2 --size=4 --messages=200 "
     "--processes=8"
 )
 

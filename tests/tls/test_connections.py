@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pynet_browser.stdlib.patches import Patches
+from tests.servers.process import free_port
 from tests.tls.certificates import Authority, Identity, make
 from tests.tls.conftest import HOST, Serve, connected, trusting
 
@@ -210,8 +211,7 @@ def s_server(authority: Authority) -> Iterator[Callable[..., tuple[str, int]]]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*options: str) -> tuple[str, int]:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(authority.good.file)]
         process = subprocess.Popen([*command, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         running.append(process)

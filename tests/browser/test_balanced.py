@@ -26,7 +26,7 @@ SIZE = 1 << 20
 def proxies(proxy, tmp_path):
     """Two with one token, which wait long for their pages when they are told to stop."""
     config = tmp_path / "proxy.toml"
-    config.write_text("drain = 3.0\n")
+    config.write_text("drain = 60.0\n")
     arguments = ["--origin", proxy.url, "--no-demo", "--config", str(config)]
     with ProxyProcess(*arguments) as one, ProxyProcess(*arguments, f"--token={one.token}") as two:
         yield one, two
@@ -115,6 +115,7 @@ async def test_one_is_drained_and_sessions_of_the_other_notice_nothing(proxies, 
         async with several(4, balancer, one.token) as new:
             assert {balancer.placed()[key] for key in new} == {"two"}
             assert await echoed(next(iter(new.values())), echo_server.address)
+        one.tell_to_stop()  # twice: now
         assert await asyncio.to_thread(one.status, 10) == 0
         for page in at["one"]:
             await page.lost()
@@ -189,6 +190,8 @@ async def test_who_meets_a_proxy_that_stops_is_let_in_by_the_other(page, proxies
         at = {balancer.placed()[key]: key for key in pages}
         for _ in range(2):  # whoever comes next goes to the one that has fewer
             await more.enter_async_context(behind(balancer, one.token, at["two"]))
+        # It knocks for longest: HAProxy takes up to a second to notice that a proxy is not healthy.
+        page.evaluate("() => { Math.random = () => 0.99; }")
         busy = pages[at["one"]]
         await busy.connect(*echo_server.address).connected()  # an idle proxy would stop at once
         balancer.tell("disable health proxies/one")  # until it was met

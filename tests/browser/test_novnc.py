@@ -45,4 +45,4 @@ def test_novnc_shows_a_screen_that_only_the_proxy_reaches(page, start_proxy):
     with Screen() as screen:
         url = f"ws://127.0.0.1:{proxy.port}/websockify/127.0.0.1/{screen.port}?token={quote(proxy.token)}"
         assert shown.evaluate(WATCH, url) == [WIDTH, HEIGHT, *COLOUR, 255]
-        assert screen.updates == 1
+    assert screen.updates == 1

@@ -51,14 +51,14 @@ client.get("large") == value
 
 def test_redis_publishes_to_a_subscriber_in_the_same_page(redis):
     source = """
-subscriber = client.pubsub(ignore_subscribe_messages=True)
+subscriber = client.pubsub()
 subscriber.subscribe("news")
-subscriber.get_message(timeout=1)
+assert subscriber.get_message(timeout=10)["type"] == "subscribe"
 for number in range(3):
     client.publish("news", f"item {number}")
 messages = []
 while len(messages) < 3:
-    message = subscriber.get_message(timeout=5)
+    message = subscriber.get_message(timeout=10)
     assert message is not None
     messages.append(message["data"].decode())
 quiet = subscriber.get_message(timeout=0.1)

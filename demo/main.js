@@ -105,20 +105,31 @@ async function connect(address) {
   connecting++;
   allowRun();
   try {
-    await stages.during("package", installPackage(address));
-    await stages.during("connection", establish(address));
-  } catch (error) {
-    stages.hide();
-    if (connection.address !== address) return; // it was cancelled
-    connection.show("off");
-    connection.complain(error instanceof PlainError ? error.message : sentence(String(error)));
-    return;
+    if (await reach(address)) await meetServices(address); // before that a program would have wrong addresses
   } finally {
     connecting--;
     allowRun();
   }
+}
+
+/** Tells whether it succeeded, and was not cancelled. @param {ProxyAddress} address */
+async function reach(address) {
+  try {
+    await stages.during("package", installPackage(address));
+    await stages.during("connection", establish(address));
+  } catch (error) {
+    stages.hide();
+    if (connection.address !== address) return false; // it was cancelled
+    connection.show("off");
+    connection.complain(error instanceof PlainError ? error.message : sentence(String(error)));
+    return false;
+  }
   stages.hide();
-  if (connected !== address) return; // it was cancelled
+  return connected === address;
+}
+
+/** @param {ProxyAddress} address */
+async function meetServices(address) {
   remember(address);
   services = await findServices(address);
   part("meet").hidden = Object.keys(services).length === 0; // such a proxy has no demo
@@ -189,8 +200,9 @@ async function showExample(chosen) {
 
 /** The services are known now; an example that was not edited gets their addresses. */
 async function fillInAddresses() {
-  const text = await loadExample(example, services);
-  if (editor.text === exampleText) exampleText = editor.text = text;
+  const shown = example;
+  const text = await loadExample(shown, services);
+  if (example === shown && editor.text === exampleText) exampleText = editor.text = text;
 }
 
 function listExamples() {

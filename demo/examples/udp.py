@@ -6,7 +6,7 @@ import socket
 import time
 
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.settimeout(1)  # nobody says that a datagram was lost
+udp.settimeout(5)  # nobody says that a datagram was lost
 
 for number in range(PINGS):
     start = time.perf_counter()

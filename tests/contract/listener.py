@@ -247,14 +247,14 @@ def an_accepted_socket_blocks_by_the_default_alone():
                 with server:
                     equal((server.gettimeout(), server.getblocking()), (None, True))
                     equal(server.get_inheritable(), False)
-        socket.setdefaulttimeout(3.0)
-        try:
-            with connecting(listener):
+        with connecting(listener):
+            socket.setdefaulttimeout(PATIENCE)
+            try:
                 server, _ = listener.accept()
-                with server:
-                    equal(server.gettimeout(), 3.0)
-        finally:
-            socket.setdefaulttimeout(None)
+            finally:
+                socket.setdefaulttimeout(None)
+            with server:
+                equal(server.gettimeout(), PATIENCE)
 
 
 @case

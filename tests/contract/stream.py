@@ -201,7 +201,8 @@ def ipv6_works_like_ipv4(echo6):
 @case
 @needing("back-pressure")
 def a_send_that_nobody_reads_times_out(silent):
-    with connected(silent, timeout=0.5) as connection, raising(TimeoutError):
+    with connected(silent) as connection, raising(TimeoutError):
+        connection.settimeout(0.5)
         connection.sendall(bytes(64 << 20))
 
 
@@ -214,7 +215,6 @@ def a_send_that_does_not_block_takes_part_and_then_refuses(silent):
             while sent < 256 << 20:
                 sent += connection.send(data)
         assert sent > 0
-        assert select.select([], [connection], [], 0) == ([], [], [])
 
 
 @case

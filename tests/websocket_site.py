@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from http import HTTPStatus
+from queue import Queue
 from typing import Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -24,12 +25,12 @@ class WebSocketSite:
 
     Attributes:
         sent: messages that went out on ``/fast``.
-        closed: codes and reasons with which clients have closed ``/echo``.
+        closed: codes and reasons with which clients have closed ``/echo``, when the server knows of it.
     """
 
     def __init__(self) -> None:
         self.sent = 0
-        self.closed: list[tuple[int | None, str | None]] = []
+        self.closed: Queue[tuple[int | None, str | None]] = Queue()
         self.host, self.port = "127.0.0.1", 0
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -61,7 +62,6 @@ class WebSocketSite:
             process_request=self._refuse,
             max_size=None,
             compression=None,
-            close_timeout=1,
         ) as server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             self._started.set()
@@ -91,4 +91,4 @@ class WebSocketSite:
                         await connection.send(message)
                 except ConnectionClosed:
                     pass
-                self.closed.append((connection.close_code, connection.close_reason))
+                self.closed.put((connection.close_code, connection.close_reason))

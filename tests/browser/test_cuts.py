@@ -16,6 +16,7 @@ from tests.http_only import HttpOnly
 from tests.page_python import PageError
 from tests.peers import Recorder, TcpPeer, chunks, pattern
 from tests.relay import Relay
+from tests.servers.process import free_port
 
 CONNECTS = 25
 CLOSES = 15
@@ -299,7 +300,7 @@ def test_after_the_period_each_socket_fails_once_and_new_ones_work(page, install
 def test_a_proxy_that_was_restarted_breaks_sockets_at_once_and_makes_new_ones(
     page, install, start_behind, echo_server
 ):
-    behind = start_behind()
+    behind = start_behind("", "--port", str(free_port()))
     with Relay(behind.address) as relay:
         install(relay, behind)
         page.run(OPEN, host=echo_server.host, port=echo_server.port)

@@ -209,7 +209,7 @@ def test_a_timeout_is_for_what_does_not_happen(ask, place, shared, via):
         dripping, stalled = ask(
             way,
             [
-                (f"{shared.url}/drip?pieces=4&pause=0.15", {"via": via, "timeout": 0.9}),
+                (f"{shared.url}/drip?pieces=4&pause=0.15", {"via": via, "timeout": 5}),
                 (f"{shared.url}/stall", {"via": via, "timeout": 0.4}),
             ],
         )

@@ -10,8 +10,14 @@ from tests.servers import ROOT
 from tests.static_host import ISOLATED, StaticHost
 from tests.websocket_site import WebSocketSite
 
-PRESS = "() => { setTimeout(() => { interrupts[0] = 2; }, 300); }"
-"""Presses Ctrl-C while Python waits, which it does without end."""
+PRESS = """() => {
+    const { toldByPage } = globalThis;
+    globalThis.toldByPage = () => {
+        globalThis.toldByPage = toldByPage;
+        setTimeout(() => { interrupts[0] = 2; }, 300);
+    };
+}"""
+"""Presses Ctrl-C soon after Python has told that it begins to wait, which it does without end."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +74,7 @@ WAIT = """
 import pynet_browser
 waiting = pynet_browser.status().waiting
 try:
+    tell("waiting")
     {}
 except KeyboardInterrupt:
     ended = "interrupted"
@@ -88,12 +95,12 @@ def test_a_wait_ends_and_its_socket_goes_on(python, echo_server, entry, waiting,
 
 def test_a_request_ends_too(python, silent_server):
     """Where Python is suspended; a synchronous request is out of everybody's reach."""
-    imports = "from pynet_browser.http import fetch_sync; from urllib.request import urlopen"
-    python.run(f"{imports}; None")  # which takes longer than until the key is pressed
     python.evaluate(PRESS)
-    source = f"""
-        {imports}
+    source = """
+        from pynet_browser.http import fetch_sync
+        from urllib.request import urlopen
         try:
+            tell("waiting")
             urlopen(url)
         except KeyboardInterrupt:
             ended = "interrupted"
@@ -113,6 +120,7 @@ def test_a_look_up_ends_too(python, proxy_of_python):
         source = """
             import socket
             try:
+                tell("waiting")
                 socket.getaddrinfo("localhost", 80)
             except KeyboardInterrupt:
                 ended = "interrupted"
@@ -123,13 +131,13 @@ def test_a_look_up_ends_too(python, proxy_of_python):
 
 
 def test_a_websocket_ends_its_wait_and_goes_on(python):
-    python.run("import pynet_browser.websocket.sync; None")
     with WebSocketSite() as site:
         python.evaluate(PRESS)
         source = """
             from pynet_browser.websocket.sync import connect
             with connect(url) as connection:
                 try:
+                    tell("waiting")
                     connection.recv()
                 except KeyboardInterrupt:
                     ended = "interrupted"

@@ -107,6 +107,12 @@ def test_a_connection_that_breaks_is_an_error(place, server):
     assert place.run(source, url=f"{server.url}/break") == [1006, True]
 
 
+def wait_until_closed(server, how):
+    """Until the server knows that a connection was closed in this way."""
+    while server.closed.get(timeout=10) != how:
+        pass
+
+
 def test_how_the_page_closes_is_told_to_the_server(place, server):
     source = """
         from pynet_browser.websocket import connect
@@ -121,11 +127,10 @@ def test_how_the_page_closes_is_told_to_the_server(place, server):
                 refused.append(str(error))
         [connection.close_code, refused]
     """
-    server.closed.clear()
     code, refused = place.run(source, url=f"{server.url}/echo")
     assert code == 3210
     assert len(refused) == 2
-    assert server.closed == [(3210, "genug")]
+    wait_until_closed(server, (3210, "genug"))
 
 
 def test_closing_waits_for_nothing_where_nothing_can_wait(place, server):
@@ -146,11 +151,10 @@ def test_closing_waits_for_nothing_where_nothing_can_wait(place, server):
             told = "cannot wait"
         told
     """
-    server.closed.clear()
     assert place.run(close, entry="sync") == "cannot wait"
     assert place.run("import builtins; builtins.connection.close(); builtins.connection.close_code") == 3000
     assert place.run(close, entry="sync") == "closed"
-    assert server.closed == [(3000, "now")]
+    wait_until_closed(server, (3000, "now"))
 
 
 @pytest.mark.parametrize("path", ["/refuse", "nobody"])
@@ -184,56 +188,48 @@ def test_subprotocols_are_agreed_upon_or_the_handshake_fails(place, server):
     assert place.run(source, url=f"{server.url}/echo") == ["chat.one", None, "refused"]
 
 
-SLOW_READER = """
-    import asyncio
-    from pynet_browser.websocket import ConnectionClosed, connect
-    async with connect(url, max_queue=max_queue) as connection:
-        first = len(await connection.recv())
-        for _ in range(patience * 10):
-            await asyncio.sleep(0.1)
-            if connection.close_code is not None:
-                break
-        tell(None)
-        count = 1
-        try:
-            while count < 1500:
-                await connection.recv()
-                count += 1
-            code = None
-        except ConnectionClosed as error:
-            code = error.code
-    [first, count, code]
+PAUSE = """
+    import asyncio, builtins
+    from pynet_browser.websocket import connect
+    builtins.connection = await connect(url, max_queue=max_queue)
+    first = len(await connection.recv())
+    for _ in range(patience * 10):
+        await asyncio.sleep(0.1)
+        if connection.close_code is not None:
+            break
+    first
+"""
+
+READ_ON = """
+    from pynet_browser.websocket import ConnectionClosed
+    count = 1
+    try:
+        while count < 1500:
+            await connection.recv()
+            count += 1
+        code = None
+    except ConnectionClosed as error:
+        code = error.code
+    await connection.close()
+    [count, code]
 """
 
 
 def test_a_slow_reader_holds_the_server_back(page, server):
     server.sent = 0
-    sent: list[int] = []
-    told = page.run(
-        SLOW_READER,
-        url=f"{server.url}/fast/2000",
-        max_queue=4,
-        patience=2,
-        tell=lambda _: sent.append(server.sent),
-        timeout=60,
-    )
-    assert told == [65536, 1500, None]
-    assert sent[0] < 1000
+    assert page.run(PAUSE, url=f"{server.url}/fast/2000", max_queue=4, patience=2) == 65536
+    assert server.sent < 1000
+    assert page.run(READ_ON, timeout=60) == [1500, None]
 
 
 @pytest.mark.parametrize("max_queue", [None, 4])
 def test_without_a_brake_a_slow_reader_is_disconnected(page, server, max_queue):
     if max_queue:
         page.run("from pyodide.code import run_js; run_js('delete globalThis.WebSocketStream'); None")
-    first, count, code = page.run(
-        SLOW_READER,
-        url=f"{server.url}/fast/100000",  # it must not come to an end before it hears that it is to stop
-        max_queue=max_queue,
-        patience=30,
-        tell=lambda _: None,
-        timeout=60,
-    )
-    assert (first, code) == (65536, 4008)
+    url = f"{server.url}/fast/100000"  # it must not come to an end before it hears that it is to stop
+    assert page.run(PAUSE, url=url, max_queue=max_queue, patience=30, timeout=60) == 65536
+    count, code = page.run(READ_ON, timeout=60)
+    assert code == 4008
     assert count * 65536 <= (64 << 20) + 2 * 65536  # one was read, and one went beyond
 
 

@@ -28,9 +28,9 @@ HEAD_MAX = 1 << 20
 SLACK = 5.0
 """Seconds that the proxy has for saying that it waited in vain."""
 
-PATIENT = 0.9
+PATIENT = 0.5
 """Where nothing has come for this part of the timeout the proxy has waited in vain: it cannot say why it
-breaks an answer off."""
+breaks an answer off. Its time began when it had the last piece, which this page may have read much later."""
 
 OMITTED = {"mode": "cors", "credentials": "omit"}
 """The request to the proxy shows who asks by its token alone."""

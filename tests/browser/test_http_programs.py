@@ -175,7 +175,7 @@ def test_what_breaks_off_is_an_error_of_requests_as_elsewhere(page, shared, clos
         import requests
         told = []
         for url in urls:
-            response = requests.get(url, stream=True, timeout=0.8 if "drip" in url else 20)
+            response = requests.get(url, stream=True, timeout=2 if "drip" in url else 20)
             tell(url)
             try:
                 told.append(len(list(response.iter_content(amount))))
@@ -191,7 +191,7 @@ def test_what_breaks_off_is_an_error_of_requests_as_elsewhere(page, shared, clos
         """The page has what the answer begins with; an end that came at once might be told before it."""
         sites["/".join(url.split("/")[:3])].let_break.set()
 
-    urls = [site + path for path in ("/break?held=1", "/drip?pieces=2&pause=2") for site in sites]
+    urls = [site + path for path in ("/break?held=1", "/drip?pieces=2&pause=6") for site in sites]
     told = page.run(source, tell=answered, urls=urls, amount=amount)
     cut = ["ChunkedEncodingError", "ProtocolError"]
     late = ["ConnectionError", "ReadTimeoutError"]
@@ -407,7 +407,7 @@ def test_cancelling_a_task_breaks_its_request_off(page, shared):
                 await asyncio.wait_for(slow(via), 0.5)
             except TimeoutError:
                 told.append(via)
-        told.append(time.monotonic() - began < 4)
+        told.append(time.monotonic() - began < 9)  # each would drip for ten seconds
         told
     """
     assert page.run(source, url=f"{shared.url}/drip?pieces=100&pause=0.1") == ["browser", "proxy", True]

@@ -110,7 +110,7 @@ def test_cuts_lose_and_repeat_nothing_where_only_http_gets_through(exchange, beh
 
 def test_cuts_lose_and_repeat_nothing_where_python_waits_by_synchronous_requests(exchange, behind):
     # An exchange comes whole or not at all.
-    cuts = random_cuts(4, 50, mean=100_000)
+    cuts = random_cuts(4, 50, mean=80_000)
     with Relay(behind.address, cuts, rate=RATE) as relay:
         result, _ = exchange(
             SELECTING, relay, ahead=4 * 1024, total=TOTAL // 16 & ~3, entry="sync", timeout=110

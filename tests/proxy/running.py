@@ -105,3 +105,27 @@ async def standstill(figure: Callable[[], int]) -> None:
     while quiet < 20:
         await asyncio.sleep(0.02)
         quiet = 0 if figure() else quiet + 1
+
+
+class Stopwatch:
+    """Measures from when it is made.
+
+    Only the time in which this process moved can be too long: a stall of the machine adds nothing to it.
+    """
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._moved = 0.0
+        self._moving = asyncio.create_task(self._move())
+
+    def stop(self, least: float, most: float) -> None:
+        """See that so many seconds have passed at least, and so many at most."""
+        self._moving.cancel()
+        assert least < time.monotonic() - self._start
+        assert self._moved < most
+
+    async def _move(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            self._moved += min(time.monotonic() - before, 0.05)

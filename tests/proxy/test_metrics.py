@@ -259,7 +259,8 @@ async def test_what_a_token_has_moved_stays_counted_when_it_is_gone(echo_server)
         assert ("pynet_token_sessions", frozenset({("token", "ada")})) not in now.values
 
 
-async def test_the_process_and_the_loop_are_told_of():
+async def test_the_process_and_the_loop_are_told_of(monkeypatch):
+    monkeypatch.setattr("pynet_browser.proxy.lag.INTERVAL", 60)
     async with running_proxy() as proxy:
         now = await sample(proxy)
         assert now("process_open_fds") > 3
@@ -271,11 +272,12 @@ async def test_a_loop_that_stands_still_is_noticed(monkeypatch):
     monkeypatch.setattr("pynet_browser.proxy.lag.INTERVAL", 0.02)
     lag = LoopLag()
     lag.start()
+    start = time.monotonic()
     await asyncio.sleep(0.1)
     time.sleep(0.15)  # noqa: ASYNC251 - that is what is to be noticed
     await asyncio.sleep(0.05)
     lag.stop()
-    assert 0.1 < lag.recent_max < 0.5
+    assert 0.1 < lag.recent_max < time.monotonic() - start
     assert lag.cumulative[-1] > lag.cumulative[5]
     assert lag.total >= lag.recent_max
 

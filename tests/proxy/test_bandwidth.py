@@ -219,10 +219,11 @@ async def test_datagrams_of_hosts_beyond_the_rate_are_dropped_and_counted():
             stream = page.datagrams()
             stream.send(b"hello", *host.address)
             _, source = await host.recv()
+            start = time.monotonic()
             for _ in range(40):  # as many as the system keeps
                 host.send(bytes(1000), *source)
             await until(lambda: stream.dropped + stream.queue.qsize() == 40)
-            assert 10 <= stream.queue.qsize() <= 15
+            assert 10 <= stream.queue.qsize() <= 12 + 10 * (time.monotonic() - start)
 
 
 # ── Others ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -273,11 +274,11 @@ async def test_relayed_requests_keep_to_the_rate_of_all_both_ways():
             _, frame, told = await ask(proxy, greeting, posting, body)
             assert isinstance(frame, Response)
             assert json.loads(told)["sha256"] == hashlib.sha256(body).hexdigest()
-            watch.stop(1, 3)  # the last piece goes on credit
+            watch.stop(1, 5)  # the last piece goes on credit
             watch = Stopwatch()
             _, _, data = await ask(proxy, greeting, asked(f"{site.url}/gzip?bytes={size}"))
             assert data == body
-            watch.stop(1, 3)  # the last piece goes on credit
+            watch.stop(1, 5)  # the last piece goes on credit
 
 
 @every_loop

@@ -214,7 +214,7 @@ async def test_a_token_has_only_so_many_visits_to_rooms():
 
 
 async def test_all_sessions_of_a_token_share_the_rate_of_its_connects(echo_server):
-    limits = "limits = {connects_per_second = 20, connect_burst = 2}"
+    limits = "limits = {connects_per_second = 5, connect_burst = 2}"
     async with (
         knowing(f"{ADA}{limits}\n{BOB}") as proxy,
         page_of(proxy, "a") as first,
@@ -225,11 +225,11 @@ async def test_all_sessions_of_a_token_share_the_rate_of_its_connects(echo_serve
         for _ in range(4):
             for page in (first, second):
                 await page.connect(*echo_server.address).connected()
-        watch.stop(0.25, 1.5)
+        watch.stop(1.1, 3)
         watch = Stopwatch()
         for _ in range(8):
             await other.connect(*echo_server.address).connected()
-        watch.stop(0, 0.2)
+        watch.stop(0, 1)
 
 
 async def test_relayed_requests_keep_to_the_rate_of_connects_too():

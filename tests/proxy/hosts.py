@@ -157,7 +157,11 @@ class UdpHost:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.socket.bind((host, port))
+        try:
+            self.socket.bind((host, port))
+        except OSError:
+            self.socket.close()
+            raise
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self._heard: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
 

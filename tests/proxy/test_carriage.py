@@ -225,16 +225,16 @@ async def test_the_websocket_sends_again_what_an_answer_that_was_broken_off_had_
 
 @every_loop
 async def test_a_session_lasts_while_either_carries_it(echo_server):
-    async with running_proxy(grace=0.2) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
+    async with running_proxy(grace=1.5) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
         await exchanges.make(limit=0)
         socket = await attached(proxy, exchanges)
-        waiting = asyncio.create_task(exchanges.make(wait=0.6))
+        waiting = asyncio.create_task(exchanges.make(wait=2.0))
         (session,) = proxy.sessions
         await until(lambda: session.carriage.exchanges)
         socket.cut()
         await waiting
         socket = await attached(proxy, exchanges)
-        await exchanges.make(wait=0.4)
+        await exchanges.make(wait=1.7)
         await socket.send(Connect(1, 0, echo_server.port, 0, echo_server.host), number=1)
         await numbered(socket)
         socket.cut()

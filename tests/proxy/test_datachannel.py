@@ -405,9 +405,9 @@ async def test_the_channel_ends_with_its_session(proxy):
 
 
 async def test_a_page_that_is_gone_lets_go_of_it(proxy, page, monkeypatch):
-    monkeypatch.setattr("pynet_browser.proxy.ice.CONSENT", 0.5)
     monkeypatch.setattr("pynet_browser.proxy.datachannel.LOOK", 0.1)
     async with PageChannel(page):
+        monkeypatch.setattr("pynet_browser.proxy.ice.CONSENT", 0.5)
         assert len(proxy.sessions.channels) == 1
         await until(lambda: len(proxy.sessions.channels) == 0)  # aioice asks every five seconds
 

@@ -169,8 +169,8 @@ async def test_a_session_ends_when_no_exchange_comes():
 
 
 async def test_a_session_lasts_while_an_exchange_is_held_back(echo_server):
-    async with running_proxy(grace=0.2) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
-        await exchanges.make(wait=0.6)
+    async with running_proxy(grace=1.5) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
+        await exchanges.make(wait=2.0)
         await exchanges.make(connecting(echo_server, b"hello"))
         assert await exchanges.received(5) == b"hello"
         await exchanges.make(GOODBYE)

@@ -59,8 +59,14 @@ STREAM, DATAGRAMS = Open(1, 0, 4), Open(1, 1, 4)
 
 
 @pytest.fixture
-def host():
-    with Echo() as peer:
+async def host():
+    """Echoes at one port, by TCP and by UDP."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            peer = stack.enter_context(Echo())
+            with contextlib.suppress(OSError):  # the UDP port of this number may be somebody else's
+                stack.enter_context(UdpEcho(*peer.address))
+                break
         yield peer
 
 
@@ -88,22 +94,21 @@ async def bystander(proxy, host):
 async def work(page: Page, host: Echo) -> None:
     listener, datagrams = page.stream(), page.datagrams()
     address = await listener.listen()
-    with UdpEcho(*host.address):
-        while True:
-            socket = page.connect(*host.address)
-            data = pattern(100_000)
-            await socket.send(data)
-            socket.shutdown()
-            assert await socket.read() == data
-            assert (await page.resolve("127.0.0.1")).addresses
-            datagrams.send(b"hello", *host.address)
-            assert (await datagrams.recv())[0] == b"hello"
-            _, writer = await asyncio.open_connection(*address[1:])
-            with contextlib.closing(writer):
-                writer.write(b"hello")
-                guest = await listener.accept()
-                assert await guest.recv() == b"hello"
-            guest.close()
+    while True:
+        socket = page.connect(*host.address)
+        data = pattern(100_000)
+        await socket.send(data)
+        socket.shutdown()
+        assert await socket.read() == data
+        assert (await page.resolve("127.0.0.1")).addresses
+        datagrams.send(b"hello", *host.address)
+        assert (await datagrams.recv())[0] == b"hello"
+        _, writer = await asyncio.open_connection(*address[1:])
+        with contextlib.closing(writer):
+            writer.write(b"hello")
+            guest = await listener.accept()
+            assert await guest.recv() == b"hello"
+        guest.close()
 
 
 async def welcomed(proxy: RunningProxy) -> Carrier:

@@ -72,8 +72,10 @@ async def test_blocking_calls_wait_at_once_and_keep_nobody_waiting(prog, echo_se
         await prog.send(each, bytes([number]))
     for number, answer in enumerate(receiving[1:-1], 1):
         assert await answer == (1, 0, bytes([number]))
+    both = receiving[0], receiving[-1]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     await prog.send(quiet[0], b"x")
-    assert {(await receiving[0]).extra, (await receiving[-1]).extra} in [{b"\0", b"x"}, {b"\0x"}]
+    assert {(await answer).extra for answer in both} == {b"\0", b"x"}
     assert threading.active_count() == threads
 
 
@@ -127,7 +129,7 @@ async def test_calls_wait_no_longer_than_they_are_told(prog, silent_server, opti
     assert await prog.setsockopt(fd, 1, *option) == (0, 0, b"")
     start = time.monotonic()
     assert await prog.recv(fd, 10) == (-1, E["EAGAIN"], b"")
-    assert 0.08 < time.monotonic() - start < 1
+    assert 0.08 < time.monotonic() - start < 5
     assert await prog.getsockopt(fd, 1, option[0], len(option[1])) == (0, 0, option[1])
 
 

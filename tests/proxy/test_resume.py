@@ -254,12 +254,12 @@ async def test_a_session_ends_when_its_page_stays_away(echo_server):
 
 
 async def test_a_page_that_is_back_in_time_may_stay(echo_server):
-    async with running_proxy(grace=0.2) as proxy, proxy.page() as page:
+    async with running_proxy(grace=1.5) as proxy, proxy.page() as page:
         socket = page.connect(*echo_server.address)
         page.cut()
         await page.lost()
         await page.open()
-        await asyncio.sleep(0.4)  # the grace period would be over
+        await asyncio.sleep(1.7)  # the grace period would be over
         await socket.send(b"hello")
         assert await socket.recv() == b"hello"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
@@ -56,13 +56,14 @@ async def test_the_udp_echo_answers_whoever_asked_even_if_nothing_was_said(servi
 
 
 async def test_the_clock_ticks_each_second_until_its_client_closes(services):
+    began = datetime.now(UTC)
     reader, writer = await asyncio.open_connection(*services["clock"])
     first = datetime.fromisoformat((await reader.readline()).decode().rstrip())
     second = datetime.fromisoformat((await reader.readline()).decode().rstrip())
-    assert abs((datetime.now(UTC) - second).total_seconds()) < 1
-    assert 0.8 < (second - first).total_seconds() < 2
+    assert began - timedelta(milliseconds=1) < first < second < datetime.now(UTC)
+    assert 0.8 < (second - first).total_seconds() < 5
     writer.write_eof()
-    assert await asyncio.wait_for(reader.read(-1), 0.5) == b""
+    assert await asyncio.wait_for(reader.read(-1), 10) == b""
     writer.close()
 
 

@@ -36,8 +36,10 @@ class Streaming:
             yield cls(response)
 
     async def next(self) -> Message:
-        """The next message."""
-        return await anext(self._messages)
+        """The next message that does more than acknowledge."""
+        while not (found := await anext(self._messages)).body:
+            pass
+        return found
 
     async def welcomed(self) -> Welcome:
         """Read the message that it begins with."""

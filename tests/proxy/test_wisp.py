@@ -439,7 +439,7 @@ async def test_a_client_that_sends_as_soon_as_it_may_keeps_a_stream_whose_host_s
                 while True:
                     await client.send(*(Data(1, bytes(32_768)) for _ in range(credit)))
                     sent += credit
-                    packet = await asyncio.wait_for(client.next(), 0.5)
+                    packet = await asyncio.wait_for(client.next(), 0.5 if sent > 128 else 10)
                     assert isinstance(packet, Continue), packet
                     credit = packet.credit
             assert sent > 128

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
+from queue import Queue
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.http_site import HttpSite, SiteHandler
@@ -148,8 +149,12 @@ class WebHandler(SiteHandler):
         self.send_header("Content-Length", str(pieces))
         self.end_headers()
         for _ in range(pieces):
-            self.wfile.write(b"x")
-            self.wfile.flush()
+            try:
+                self.wfile.write(b"x")
+            except ConnectionError:
+                self.site.broken.put(self.path)
+                self.close_connection = True
+                return
             time.sleep(pause)
 
     def cookies(self, given: str | None) -> None:
@@ -186,6 +191,7 @@ class WebSite(HttpSite):
         cors: whether pages of other origins may read its answers.
         requests: what has come: method and path of each.
         let_break: set when connections that are held may end.
+        broken: paths of drips whose clients went before their end.
     """
 
     def __init__(self, *, cors: bool, tls: ssl.SSLContext | None = None) -> None:
@@ -195,3 +201,4 @@ class WebSite(HttpSite):
         self.cors = cors
         self.requests: list[str] = []
         self.let_break = threading.Event()
+        self.broken: Queue[str] = Queue()

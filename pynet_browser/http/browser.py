@@ -73,11 +73,18 @@ class _Fetched(Incoming):
 
     async def next(self) -> bytes:
         piece = self._fetching.take()
-        return self._bytes(await settled(self._fetching.next()) if piece is None else piece)
+        return self._bytes(await self._settled(self._fetching.next()) if piece is None else piece)
 
     async def rest(self) -> bytes:
         rest = self._fetching.takeRest()
-        return self._bytes(await settled(self._fetching.rest()) if rest is None else rest)
+        return self._bytes(await self._settled(self._fetching.rest()) if rest is None else rest)
+
+    async def _settled(self, promise: Any) -> Any:
+        try:
+            return await settled(promise)
+        except BaseException:
+            self.close()  # what the promise brings now is lost: nobody may read on behind it
+            raise
 
     def _bytes(self, piece: Any) -> bytes:
         if hasattr(piece, "error"):

@@ -198,7 +198,7 @@ def test_what_was_written_before_close_arrives_whole(page, install, behind):
     chance = random.Random(6)
     size = 300_000
     cuts = (
-        Cut(after=int(chance.expovariate(1 / 300_000)), way="up", behind_head=True) for _ in range(3 * CLOSES)
+        Cut(after=int(chance.expovariate(1 / 200_000)), way="up", behind_head=True) for _ in range(3 * CLOSES)
     )
     source = """
 import socket

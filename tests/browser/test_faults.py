@@ -230,10 +230,22 @@ found
 
 
 @pytest.fixture
-def waiting(loose, proxy, start_proxy, tmp_path, echo_server):
-    """A page with an open socket, its proxy, whose grace is short, and the relay between them."""
+def grace():
+    """Seconds that a session outlives its carrier."""
+    return 3.0
+
+
+@pytest.fixture
+def config(tmp_path, grace):
+    """The file of a proxy that does not drain."""
     config = tmp_path / "proxy.toml"
-    config.write_text("grace = 3.0\ndrain = 0.0\n")
+    config.write_text(f"grace = {grace}\ndrain = 0.0\n")
+    return config
+
+
+@pytest.fixture
+def waiting(loose, proxy, start_proxy, config, echo_server):
+    """A page with an open socket, its proxy, and the relay between them."""
     behind = start_proxy("--origin", proxy.url, "--config", str(config))
     with Relay(behind.address) as relay:
         loose.run(
@@ -320,9 +332,10 @@ answer
     assert page.evaluate(SYNCHRONOUS, source) == "new"
 
 
+@pytest.mark.parametrize("grace", [30.0])
 def test_a_timeout_holds_where_no_proxy_answers(waiting):
     page, behind, _ = waiting
     behind.kill()
     found = page.evaluate(SYNCHRONOUS, FAILING.format(call="connection.settimeout(0.3); connection.recv(1)"))
     assert "timed out" in found
-    assert 0.3 <= page.run("took") < 2.5
+    assert 0.3 <= page.run("took") < 10

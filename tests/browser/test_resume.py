@@ -14,6 +14,8 @@ from tests.http_only import HttpOnly
 from tests.peers import Exchange
 from tests.relay import Relay
 
+pytestmark = pytest.mark.timeout(240)
+
 MIB = 1 << 20
 SOCKETS = 20
 TOTAL = 64 * MIB // SOCKETS & ~3
@@ -27,6 +29,9 @@ RATE = 10_000_000
 
 HASTE = "import js; js.eval('{ const random = Math.random; Math.random = () => random() / 5; }'); None"
 """Has a page wait a fifth of the time before it comes back (js/attempts.js): cuts are what is tested."""
+
+TIMEOUT = 220
+"""Seconds that an exchange may take."""
 
 HANDSHAKES = 0.1
 """The share of carriers that are cut before they carry a session."""
@@ -57,7 +62,7 @@ def exchange(open_python, behind):
     """``exchange(program, relay, ahead=…)`` runs it in a page behind the relay; also tells the carrier."""
     pages = []
 
-    def run(program, relay, *, ahead, total=TOTAL, entry="async", timeout):
+    def run(program, relay, *, ahead, total=TOTAL, entry="async"):
         page = open_python(install=False)
         pages.append(page)
         page.run(HASTE)
@@ -68,7 +73,7 @@ def exchange(open_python, behind):
         )
         with Exchange(total, ahead) as peer:
             names = {"peer": peer.address, "sockets": SOCKETS, "size": total, "ahead": ahead}
-            result = page.run(program, entry=entry, timeout=timeout, **names)
+            result = page.run(program, entry=entry, timeout=TIMEOUT, **names)
             assert peer.accepted == SOCKETS
         return result, page.run("import pynet_browser; pynet_browser.status().carrier")
 
@@ -77,22 +82,22 @@ def exchange(open_python, behind):
         page.close()
 
 
-@pytest.mark.timeout(240)
 def test_a_thousand_cuts_lose_and_repeat_nothing(exchange, behind):
-    # So little is under way at once that the transfer lasts for all of them.
-    cuts = random_cuts(1, 1000, mean=40_000)
+    # So little is under way at once that the transfer lasts for all of them. As elsewhere a few are to spare:
+    # what the page itself lets go of is not cut.
+    cuts = random_cuts(1, 1020, mean=40_000)
     with Relay(behind.address, cuts, rate=RATE) as relay:
-        result, _ = exchange(WAITING, relay, ahead=16 * 1024, timeout=220)
+        result, _ = exchange(WAITING, relay, ahead=16 * 1024)
     assert result["digests"] == digests(SOCKETS, TOTAL)
-    assert relay.cuts == 1000
+    assert relay.cuts >= 1000
 
 
 def test_what_waits_for_the_next_carrier_stays_within_its_bound(exchange, behind):
-    cuts = random_cuts(2, 100, mean=200_000)
+    cuts = random_cuts(2, 105, mean=200_000)
     with Relay(behind.address, cuts, rate=2 * RATE) as relay:
-        result, _ = exchange(WAITING, relay, ahead=TOTAL, total=TOTAL // 2 & ~3, timeout=110)
+        result, _ = exchange(WAITING, relay, ahead=TOTAL, total=TOTAL // 2 & ~3)
     assert result["digests"] == digests(SOCKETS, TOTAL // 2 & ~3)
-    assert relay.cuts == 100
+    assert relay.cuts >= 100
     # The windows have opened, and one message may go beyond.
     assert 4 * MIB < result["held"] <= REPLAY + MIB
 
@@ -100,9 +105,9 @@ def test_what_waits_for_the_next_carrier_stays_within_its_bound(exchange, behind
 def test_cuts_lose_and_repeat_nothing_where_only_http_gets_through(exchange, behind):
     # One connection brings most of what comes down, another takes most of what goes up; an answer comes whole
     # or not at all.
-    cuts = random_cuts(3, 75, mean=150_000, ways=[None])
+    cuts = random_cuts(3, 105, mean=110_000, ways=[None])
     with HttpOnly(behind.address) as network, Relay(network.address, cuts, rate=RATE) as relay:
-        result, carrier = exchange(WAITING, relay, ahead=4 * 1024, total=TOTAL // 8 & ~3, timeout=110)
+        result, carrier = exchange(WAITING, relay, ahead=4 * 1024, total=TOTAL // 8 & ~3)
     assert result["digests"] == digests(SOCKETS, TOTAL // 8 & ~3)
     assert carrier == "HTTP"
     assert relay.cuts >= 50  # where one connection is cut the page lets go of the other
@@ -110,10 +115,8 @@ def test_cuts_lose_and_repeat_nothing_where_only_http_gets_through(exchange, beh
 
 def test_cuts_lose_and_repeat_nothing_where_python_waits_by_synchronous_requests(exchange, behind):
     # An exchange comes whole or not at all.
-    cuts = random_cuts(4, 50, mean=80_000)
+    cuts = random_cuts(4, 52, mean=65_000)
     with Relay(behind.address, cuts, rate=RATE) as relay:
-        result, _ = exchange(
-            SELECTING, relay, ahead=4 * 1024, total=TOTAL // 16 & ~3, entry="sync", timeout=110
-        )
+        result, _ = exchange(SELECTING, relay, ahead=4 * 1024, total=TOTAL // 16 & ~3, entry="sync")
     assert result["digests"] == digests(SOCKETS, TOTAL // 16 & ~3)
-    assert relay.cuts == 50
+    assert relay.cuts >= 50

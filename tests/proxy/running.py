@@ -18,7 +18,16 @@ from pynet_browser.proxy.rooms import Rooms
 from pynet_browser.proxy.sessions import Sessions
 from tests.proxy.client import Page
 
-__all__ = ["EVERY_LOOP", "TOKEN", "RunningProxy", "listening", "running_proxy", "until"]
+__all__ = [
+    "EVERY_LOOP",
+    "TOKEN",
+    "RunningProxy",
+    "Stopwatch",
+    "listening",
+    "running_proxy",
+    "standstill",
+    "until",
+]
 
 TOKEN = "the token of these tests"
 
@@ -61,18 +70,21 @@ class RunningProxy:
 
 
 @contextlib.asynccontextmanager
-async def running_proxy(limits: Limits | None = None, **options: Any) -> AsyncIterator[RunningProxy]:
+async def running_proxy(
+    limits: Limits | None = None, *, shutdown_timeout: float = 1, **options: Any
+) -> AsyncIterator[RunningProxy]:
     """A proxy that serves until the block ends, and then has nothing left.
 
     Args:
         limits: other ones than the usual.
+        shutdown_timeout: seconds after which aiohttp cuts what does not end by itself when it stops.
         options: of ``Config``.
     """
     before = asyncio.all_tasks()
     values: dict[str, Any] = {"token": TOKEN, "demo": False, "limits": limits or Limits()} | options
     config = Config(**values)
     app = create_app(config)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout, lingering_time=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     proxy = RunningProxy(runner, app)
@@ -121,8 +133,9 @@ class Stopwatch:
     def stop(self, least: float, most: float) -> None:
         """See that so many seconds have passed at least, and so many at most."""
         self._moving.cancel()
-        assert least < time.monotonic() - self._start
-        assert self._moved < most
+        passed = time.monotonic() - self._start
+        assert least < passed, f"{passed:.3f} s have passed"
+        assert self._moved < most, f"it took {passed:.3f} s, in {self._moved:.3f} of which this process moved"
 
     async def _move(self) -> None:
         while True:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 import weakref
 
 import aiohttp
@@ -188,7 +187,7 @@ async def acknowledged(carrier: Carrier, number: int) -> None:
     async with asyncio.timeout(5):
         while (await carrier.next_message()).ack < number:
             pass
-    watch.stop(0, ACK_DELAY + 0.1)
+    watch.stop(0, ACK_DELAY + 0.4)
 
 
 @every_loop
@@ -435,14 +434,14 @@ async def test_a_mistake_of_the_proxy_ends_the_session_it_happened_in_and_no_oth
 
 
 async def test_every_page_is_told_when_the_proxy_stops(echo_server):
-    async with running_proxy() as proxy:
+    async with running_proxy(shutdown_timeout=10) as proxy:
         pages = [proxy.page() for _ in range(5)]
         for page in pages:
             await page.open()
             await page.connect(*echo_server.address).connected()
         watch = Stopwatch()
         await proxy.stop()
-        watch.stop(0, 1)
+        watch.stop(0, 5)
         for page in pages:
             await page.lost()
             assert page.over
@@ -457,9 +456,9 @@ async def test_a_page_that_does_not_listen_does_not_keep_the_proxy_from_stopping
             await carrier.send(Connect(1, 0, peer.port, 0, peer.host), number=1)
             carrier.socket.transport.pause_reading()
             await until(lambda: proxy.sessions.buffered > 1 << 20)
-            start = time.monotonic()
+            watch = Stopwatch()
             await proxy.stop()
-            assert time.monotonic() - start < 4
+            watch.stop(0, 4)
             carrier.cut()
 
 

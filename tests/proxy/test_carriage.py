@@ -167,9 +167,12 @@ async def test_an_exchange_that_only_brings_leaves_the_messages_to_the_websocket
 async def test_a_newer_exchange_ends_the_older_one(proxy, exchanges):
     await exchanges.make(limit=0)
     older = await held(proxy, exchanges)
-    newer = asyncio.create_task(exchanges.make(wait=0.2))
-    assert [type(frame) for _, frame in (await older).frames] == [Welcome]
+    newer = asyncio.create_task(exchanges.make(wait=20))
+    answer = await asyncio.wait_for(older, 10)
+    assert [type(frame) for _, frame in answer.frames] == [Welcome]
+    await exchanges.make(limit=0)
     assert not newer.done()
+    await exchanges.make(GOODBYE, limit=0)
     await newer
 
 
@@ -224,20 +227,34 @@ async def test_the_websocket_sends_again_what_an_answer_that_was_broken_off_had_
 
 
 @every_loop
-async def test_a_session_lasts_while_either_carries_it(echo_server):
-    async with running_proxy(grace=1.5) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
-        await exchanges.make(limit=0)
+async def test_a_session_lasts_while_either_carries_it(proxy, exchanges, echo_server):
+    await exchanges.make(limit=0)
+    (session,) = proxy.sessions
+    carriage = session.carriage
+    await until(lambda: carriage.detached)
+    expiry = carriage._expiry
+    socket = await attached(proxy, exchanges)
+    assert expiry.cancelled()
+    waiting = await held(proxy, exchanges)
+    socket.cut()
+    await until(lambda: carriage._socket is None)
+    assert (carriage.detached, carriage._expiry) == (False, None)
+    socket = await attached(proxy, exchanges)
+    await waiting
+    await until(lambda: not carriage.exchanges)
+    assert (carriage.detached, carriage._expiry) == (False, None)
+    await socket.send(Connect(1, 0, echo_server.port, 0, echo_server.host), number=1)
+    await numbered(socket)
+
+
+@every_loop
+async def test_a_session_ends_when_neither_carries_it():
+    async with running_proxy(grace=0.2) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
         socket = await attached(proxy, exchanges)
-        waiting = asyncio.create_task(exchanges.make(wait=2.0))
-        (session,) = proxy.sessions
-        await until(lambda: session.carriage.exchanges)
+        waiting = await held(proxy, exchanges)
         socket.cut()
+        await exchanges.make()  # ends the one that waits
         await waiting
-        socket = await attached(proxy, exchanges)
-        await exchanges.make(wait=1.7)
-        await socket.send(Connect(1, 0, echo_server.port, 0, echo_server.host), number=1)
-        await numbered(socket)
-        socket.cut()
         await until(lambda: len(proxy.sessions) == 0)
         with pytest.raises(RefusedError):
             await exchanges.make()

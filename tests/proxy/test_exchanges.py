@@ -168,12 +168,18 @@ async def test_a_session_ends_when_no_exchange_comes():
             await exchanges.make()
 
 
-async def test_a_session_lasts_while_an_exchange_is_held_back(echo_server):
-    async with running_proxy(grace=1.5) as proxy, Exchanges(proxy.url, TOKEN) as exchanges:
-        await exchanges.make(wait=2.0)
-        await exchanges.make(connecting(echo_server, b"hello"))
-        assert await exchanges.received(5) == b"hello"
-        await exchanges.make(GOODBYE)
+async def test_a_session_lasts_while_an_exchange_is_held_back(proxy, exchanges, echo_server):
+    await exchanges.make(limit=0)
+    [session] = proxy.sessions
+    await until(lambda: session.carriage.detached)
+    expiry = session.carriage._expiry
+    waiting = asyncio.create_task(exchanges.make(wait=20))
+    await until(lambda: session.carriage.exchanges)
+    assert expiry.cancelled()
+    assert (session.carriage.detached, session.carriage._expiry) == (False, None)
+    await exchanges.make(connecting(echo_server, b"hello"))
+    await waiting
+    assert await exchanges.received(5) == b"hello"
 
 
 @every_loop

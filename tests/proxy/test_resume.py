@@ -253,15 +253,18 @@ async def test_a_session_ends_when_its_page_stays_away(echo_server):
         await page.close()
 
 
-async def test_a_page_that_is_back_in_time_may_stay(echo_server):
-    async with running_proxy(grace=1.5) as proxy, proxy.page() as page:
-        socket = page.connect(*echo_server.address)
-        page.cut()
-        await page.lost()
-        await page.open()
-        await asyncio.sleep(1.7)  # the grace period would be over
-        await socket.send(b"hello")
-        assert await socket.recv() == b"hello"
+async def test_a_page_that_is_back_in_time_may_stay(proxy, page, echo_server):
+    socket = page.connect(*echo_server.address)
+    [session] = proxy.sessions
+    page.cut()
+    await until(lambda: session.carriage.detached)
+    expiry = session.carriage._expiry
+    await page.lost()
+    await page.open()
+    assert expiry.cancelled()
+    assert (session.carriage.detached, session.carriage._expiry) == (False, None)
+    await socket.send(b"hello")
+    assert await socket.recv() == b"hello"
 
 
 async def test_a_carrier_that_does_not_answer_pings_is_lost_and_its_session_is_not(echo_server):

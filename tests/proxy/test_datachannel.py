@@ -369,7 +369,7 @@ async def test_the_proxy_checks_no_address_itself(page):
     request = await page.request(Offer(0, "user", "p" * 22, FINGERPRINT, 0))
     assert isinstance(request, Answer)
     [place] = request.addresses
-    response = await ask(place, [check(f"{request.user}:user", request.password)])
+    response = await ask(place, [check(f"{request.user}:user", request.password)], 5)
     assert response is not None
     message = stun.parse_message(response)
     assert (message.message_class, message.check_message_integrity(request.password.encode())) == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket as host_socket
+import time
 from typing import Any
 
 import pytest
@@ -104,13 +105,21 @@ async def test_who_sends_too_fast_has_to_go_and_the_other_stays():
     limits = Limits(room_messages_per_second=1, room_burst=3)
     async with running_proxy(limits) as proxy, enter(proxy) as ada:
         async with enter(proxy) as bob:
-            for _ in range(4):
-                await bob.send("again")
+            start = time.monotonic()
+            with contextlib.suppress(websockets.ConnectionClosed):
+                for _ in range(20):
+                    await bob.send("again")
             assert await ending(bob) == (
                 1008,
                 "more than 1 messages a second (limits.room_messages_per_second)",
             )
-        assert [await heard(ada) for _ in range(5)] == ["joined", "again", "again", "again", "left"]
+        most = 4 + time.monotonic() - start
+        assert await heard(ada) == "joined"
+        count = 0
+        while (said := await heard(ada)) == "again":
+            count += 1
+        assert said == "left"
+        assert 3 <= count <= most
 
 
 async def test_who_says_nothing_has_to_go():

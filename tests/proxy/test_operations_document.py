@@ -71,7 +71,10 @@ async def test_the_example_runs_as_it_stands(tmp_path: Path):
 @pytest.mark.skipif(find_haproxy() is None, reason="HAProxy is not installed")
 async def test_what_programs_on_the_proxy_s_machine_may_read_is_not_for_everybody():
     async with running_proxy(metrics="loopback") as proxy, aiohttp.ClientSession() as client:
-        with HAProxy(proxy.address, proxy.address) as haproxy:
+        # What waits for a program must not keep the proxy from running: it is in this process.
+        haproxy = HAProxy(proxy.address, proxy.address)
+        await asyncio.to_thread(haproxy.__enter__)
+        try:
             for port, status in ((proxy.address[1], 200), (haproxy.port, 403)):
                 async with client.get(f"http://127.0.0.1:{port}/metrics") as answer:
                     assert answer.status == status
@@ -80,6 +83,8 @@ async def test_what_programs_on_the_proxy_s_machine_may_read_is_not_for_everybod
             await until(lambda: "GET /wisp/… 101" in haproxy.log())
             assert TOKEN.split()[0] + "%20" not in haproxy.log()
             assert TOKEN not in haproxy.log()
+        finally:
+            await asyncio.to_thread(haproxy.stop)
 
 
 def test_the_options_of_the_deployment_are_the_proxy_s():

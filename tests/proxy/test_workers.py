@@ -218,8 +218,7 @@ async def test_a_signal_lets_pages_finish_and_then_everything_ends(workers, echo
 async def test_workers_end_when_their_parent_is_gone(workers):
     processes = processes_of(workers)
     workers.process.kill()
-    async with asyncio.timeout(30):
-        await until(lambda: not any(map(runs, processes)))
+    await until(lambda: not any(map(runs, processes)), 30)
 
 
 async def test_all_workers_together_keep_to_the_limits(tmp_path):
